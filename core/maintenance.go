@@ -24,8 +24,8 @@ type Maintenance struct {
 // IsActive is true while the maintenance lasts.
 func (m Maintenance) IsActive(now Millis) bool { return !m.Ended && now < m.Until }
 
-// About returns the node's name.
-func (m Maintenance) About() string { return m.Node }
+// RecordKey returns the node's name.
+func (m Maintenance) RecordKey() string { return m.Node }
 
 // Supersedes is true for a decision that counts in place of another one of the same
 // node. Of two of the same moment the one that ends the maintenance counts.

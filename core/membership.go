@@ -24,5 +24,5 @@ func (c NodeChange) Supersedes(other NodeChange) bool {
 	return c.State == NodeRemoved && other.State != NodeRemoved
 }
 
-// About returns the node's name.
-func (c NodeChange) About() string { return c.Name }
+// RecordKey returns the node's name.
+func (c NodeChange) RecordKey() string { return c.Name }

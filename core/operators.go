@@ -32,6 +32,12 @@ type RemovedOperator struct {
 	At Millis `json:"at"`
 }
 
+// RecordKey returns the operator's key.
+func (r RemovedOperator) RecordKey() string { return r.Key }
+
+// Supersedes is false: a removal is final, and the earlier one stays.
+func (r RemovedOperator) Supersedes(RemovedOperator) bool { return false }
+
 // BusAuth is the mode of admission to the bus.
 type BusAuth string
 

@@ -23,7 +23,7 @@ func (c *Client) callMigrationNode(ctx context.Context, node string, v Verb, req
 	return st, err
 }
 
-// Migration is where the move stands, or, after a dry run of this client, what
+// Migration is where the migration stands, or, after a dry run of this client, what
 // that found: it writes nothing, so that its node alone knows.
 func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 	c.mu.Lock()
@@ -38,7 +38,7 @@ func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 	return call[migrate.Status](ctx, c, TargetAny, verbMigration, nil)
 }
 
-// MigrateStart starts a move at the node whose database it is, or joins the one that is running.
+// MigrateStart starts a migration at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
 	st, err := c.callMigrationNode(ctx, node, verbMigrateStart, o)
 	if err == nil {

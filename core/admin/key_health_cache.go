@@ -114,7 +114,7 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 
 func (v *keyHealthSnapshot) isActive(id core.UserID) bool { return v.active[id] }
 
-// forget drops what is known of rooms that are not there any more, as after a move.
+// forget drops what is known of rooms that are not there any more, as after a migration.
 func (k *keyHealthCache) forget(v *keyHealthSnapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

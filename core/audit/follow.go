@@ -16,7 +16,7 @@ const (
 // follower copies the stream to the node's file.
 type follower struct {
 	l       *Log
-	wake    chan struct{} // has room for one
+	wake    chan struct{} // a buffer of one
 	missing bool          // the stream is not there, which was logged
 	shrunk  time.Time     // since when the stream has fewer records than the copy; zero: it has not
 }

@@ -99,7 +99,7 @@ func unusable(ctx context.Context, path string, err error) error {
 
 // fenced tells a fenced file from one that may not be read.
 func fenced(ctx context.Context, path string) bool {
-	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true}) // a move has left its log in it
+	s := sqlite.New(sqlite.Config{Path: path, ReadOnly: true, AllowFenced: true}) // a migration has left its log in it
 	return s.Open(ctx) == nil && s.Close() == nil
 }
 

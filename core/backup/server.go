@@ -211,7 +211,7 @@ func (d *Server) checkDiskSpace(ctx context.Context) error {
 	}
 	if free < need {
 		return core.Errorf(core.KindRefused, "%s has %d MB free in %s, and a backup may take %d MB there for a while", d.cfg.Node, free>>20, d.cfg.Dir, (need+1<<20-1)>>20).
-			WithNext("make room on %s, or ask another node", d.cfg.Node)
+			WithNext("free disk space on %s, or ask another node", d.cfg.Node)
 	}
 	return nil
 }

@@ -151,3 +151,29 @@ func globEscape(path string) string {
 	}
 	return string(out)
 }
+
+// StreamDir is JetStream's directory; "" without JetStream.
+func (s *Server) StreamDir() string {
+	if !s.cfg.JetStream {
+		return ""
+	}
+	return filepath.Join(s.cfg.DataDir, jetstreamDir)
+}
+
+// OwnerFile is the file that says which node owns the data directory; "" where there is none.
+func (s *Server) OwnerFile() string {
+	if s.cfg.Cluster == nil {
+		return ""
+	}
+	return filepath.Join(s.cfg.DataDir, ownerFile)
+}
+
+// DataID tells the content of the data directory from that of another one, or of the same
+// one before it was emptied; "" without a cluster.
+func (s *Server) DataID() string { return s.dataID }
+
+// hasStreams is true where JetStream has kept something in the data directory before.
+func hasStreams(dir string) bool {
+	entries, err := os.ReadDir(filepath.Join(dir, jetstreamDir))
+	return err == nil && len(entries) > 0
+}

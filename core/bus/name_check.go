@@ -30,9 +30,9 @@ const (
 
 // nameHolder is another server that has this node's name.
 type nameHolder struct {
-	at      string // where it answers, or which node hears it
-	hearsay bool   // the node at that address hears it
-	node    string // that node
+	at       string // where it answers, or which node hears it
+	indirect bool   // the node at that address hears it
+	node     string // that node
 }
 
 // CheckName refuses a start while another server answers as this node: two of one name
@@ -72,7 +72,7 @@ func (s *Server) nameRefused(other *nameHolder) error {
 		host = "this host"
 	}
 	where, next := "at "+other.at, fmt.Sprintf("stop the one at %s; or give this one a name, a data directory and a route certificate of its own: unibusd serve --name NAME", other.at)
-	if other.hearsay {
+	if other.indirect {
 		where = fmt.Sprintf("in the cluster: %s (%s) hears it", other.node, other.at)
 		next = fmt.Sprintf("see its address in the log of %s, and stop it; or give this one a name, a data directory and a route certificate of its own: unibusd serve --name NAME", other.node)
 	}
@@ -131,17 +131,17 @@ func (s *Server) findNameHolder(ctx context.Context, conf *tls.Config, first boo
 		})
 	}
 	asking.Wait()
-	var hearsay *nameHolder
+	var indirect *nameHolder
 	for _, holder := range found {
 		switch {
 		case holder == nil:
-		case !holder.hearsay:
+		case !holder.indirect:
 			return holder
 		default:
-			hearsay = holder
+			indirect = holder
 		}
 	}
-	return hearsay
+	return indirect
 }
 
 // askName asks the server at one address. The error is about a server that answers and is
@@ -223,7 +223,7 @@ func (s *Server) talkName(conn net.Conn, addr string) (*nameHolder, error) {
 		case err != nil, strings.HasPrefix(line, "PONG"):
 			return nil, nil //nolint:nilerr // it has ended, or hears no other server of the name
 		case strings.HasPrefix(line, "-ERR 'Authorization Violation'"):
-			return &nameHolder{at: addr, hearsay: true, node: peer}, nil
+			return &nameHolder{at: addr, indirect: true, node: peer}, nil
 		}
 	}
 }

@@ -55,9 +55,9 @@ type Run struct {
 	Since   time.Time
 }
 
-// Twins are the runs of each name under which two or more servers have a route to this
+// DuplicateNames are the runs of each name under which two or more servers have a route to this
 // node, and are heard. The routes of a node that has just died or started do not count.
-func (s *Server) Twins() map[string][]Run {
+func (s *Server) DuplicateNames() map[string][]Run {
 	srv := s.running()
 	if srv == nil || s.cfg.Cluster == nil {
 		return nil

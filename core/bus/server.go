@@ -299,3 +299,17 @@ func (s *Server) running() *server.Server {
 	}
 	return s.srv
 }
+
+// SyncsWrites is true if the running server acknowledges what is on disk alone. A server
+// without JetStream acknowledges nothing.
+func (s *Server) SyncsWrites() bool {
+	srv := s.running()
+	if srv == nil {
+		return true
+	}
+	c := srv.JetStreamConfig()
+	return c == nil || c.SyncAlways
+}
+
+// HasTLS is true if the clients' listener speaks TLS.
+func (s *Server) HasTLS() bool { return s.cert != nil }

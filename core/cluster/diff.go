@@ -17,12 +17,12 @@ func Diff(old, next View) []Event {
 	d.nodes(old, next)
 	d.cuts(old, next)
 	d.unknown(old, next)
-	d.twins(old, next)
+	d.duplicateNames(old, next)
 	d.meta(old.Meta, next.Meta)
-	d.buckets(slices.Concat(old.Buckets, old.Mechanism), slices.Concat(next.Buckets, next.Mechanism), next.lost)
+	d.buckets(slices.Concat(old.Buckets, old.InternalBuckets), slices.Concat(next.Buckets, next.InternalBuckets), next.lost)
 	d.lostStreams(old, next)
 	d.authority(old, next)
-	d.inForce(old, next)
+	d.diskComparison(old, next)
 	return d.events
 }
 

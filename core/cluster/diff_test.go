@@ -14,7 +14,7 @@ func TestDiff(t *testing.T) {
 	t.Parallel()
 	base := func() View { return healthy(3, 3) }
 	files := func(faults ...MisplacedFile) View {
-		return with(base(), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Files: faults} })
+		return with(base(), func(v *View) { v.Nodes[1].Info.DiskComparison = &DiskComparison{Files: faults} })
 	}
 	for _, c := range []struct {
 		name string

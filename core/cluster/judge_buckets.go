@@ -80,7 +80,7 @@ func leaderless(v View, now time.Time) []Finding {
 	if len(electing) > 0 {
 		fs = append(fs, electingFinding(v.serious(Degraded), electing))
 	}
-	electing, dead = withoutLeader(v.Mechanism, now)
+	electing, dead = withoutLeader(v.InternalBuckets, now)
 	for _, name := range dead {
 		fs = append(fs, Finding{
 			Degraded, "bucket." + name,
@@ -138,7 +138,7 @@ func bucketsHave(names []string) string {
 // startReplicas says which silent nodes hold replicas of the buckets.
 func startReplicas(v View, names []string) string {
 	var silent []string
-	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+	for _, b := range slices.Concat(v.Buckets, v.InternalBuckets) {
 		for _, r := range b.Replicas {
 			if slices.Contains(names, b.Name) && slices.Contains(v.silent(), r.Node) && !slices.Contains(silent, r.Node) {
 				silent = append(silent, r.Node)
@@ -184,7 +184,7 @@ func internalBehind(v View) []Finding {
 		}
 	}
 	var names []string
-	for _, b := range v.Mechanism {
+	for _, b := range v.InternalBuckets {
 		if b.Wanted > 0 && b.Wanted < wanted {
 			names = append(names, b.Name)
 		}
@@ -280,7 +280,7 @@ func bucketsWant(names []string) string {
 func staleReplicaFindings(v View) []Finding {
 	byReplica := map[staleReplica]*staleReplicas{}
 	var order []*staleReplicas
-	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+	for _, b := range slices.Concat(v.Buckets, v.InternalBuckets) {
 		for _, r := range b.Replicas {
 			n, known := v.node(r.Node)
 			if b.Leader == "" || v.isCut(r.Node, b.Leader) || (known && (!n.Online || n.Off)) || (!known && v.neverHeard() > 0) || (known && r.settled() == ReplicaCurrent) {

@@ -19,10 +19,10 @@ const electionTime = 15 * time.Second
 func Judge(v View, now time.Time) Judgment {
 	var fs []Finding
 	if v.Clustered {
-		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now), judgeMaintenance(v, now)) // causes before what follows from them
+		fs = slices.Concat(judgeUnknown(v), judgeDuplicateNames(v), judgeLostStreams(v), judgeNodes(v), judgeRoutes(v, now), judgeMeta(v, now), judgeBuckets(v, now), judgeMaintenance(v, now)) // causes before what follows from them
 	}
 	if v.founding() { // what is missing, is missing because of that
-		fs = slices.Concat(judgeUnknown(v), judgeTwins(v), judgeFounding(v), judgeConfig(v, now), judgeNotes(v))
+		fs = slices.Concat(judgeUnknown(v), judgeDuplicateNames(v), judgeFounding(v), judgeConfig(v, now), judgeNotes(v))
 	} else {
 		fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
 	}
@@ -141,7 +141,7 @@ func mayStop(k int) string {
 	return fmt.Sprintf("Any %s nodes may stop.", number(k))
 }
 
-// judgeMeta looks at JetStream's own group: enough nodes, one leader, no ghosts.
+// judgeMeta looks at JetStream's own group: enough nodes, one leader, no orphans.
 func judgeMeta(v View, now time.Time) []Finding {
 	switch m := v.Meta; {
 	case v.At == 0:
@@ -227,7 +227,7 @@ func majorityLost(v View, now time.Time) Finding {
 	short := m.Needed - m.Online
 	silent := v.silent()
 	if off := v.off(); len(off) > 0 && len(silent) < short {
-		return Finding{Critical, "meta", text, fmt.Sprintf("make room on the disks of %s, and restart unibusd there", join(off))}
+		return Finding{Critical, "meta", text, fmt.Sprintf("free disk space on the disks of %s, and restart unibusd there", join(off))}
 	}
 	if len(silent)+v.neverHeard() == 0 {
 		return Finding{Critical, "meta", text, "read the log of " + join(v.online()) + ": JetStream has not started there"}

@@ -59,7 +59,7 @@ func withInternal(v View, replicas int) View {
 		for r := range replicas {
 			b.Replicas = append(b.Replicas, Replica{Node: fmt.Sprintf("n%d", r+1), State: ReplicaCurrent})
 		}
-		v.Mechanism = append(v.Mechanism, b)
+		v.InternalBuckets = append(v.InternalBuckets, b)
 	}
 	return v
 }
@@ -75,7 +75,7 @@ func lose(v View, names ...string) View {
 	if slices.Contains(names, v.Meta.Leader) || v.Meta.Online < v.Meta.Needed {
 		v.Meta.Leader, v.Meta.Leaders, v.Meta.Since = "", nil, ago(13*time.Second)
 	}
-	for _, buckets := range [][]Bucket{v.Buckets, v.Mechanism} {
+	for _, buckets := range [][]Bucket{v.Buckets, v.InternalBuckets} {
 		for i := range buckets {
 			b := &buckets[i]
 			for j := range b.Replicas {
@@ -133,7 +133,7 @@ func in(d time.Duration) core.Millis { return core.MillisOf(noon.Add(d)) }
 
 // withCertificates gives n2 certificates in force.
 func withCertificates(certs ...Certificate) View {
-	return with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Certificates: certs} })
+	return with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.DiskComparison = &DiskComparison{Certificates: certs} })
 }
 
 // everyFault has each file of a node away.
@@ -243,7 +243,7 @@ func clusterViews() []judged {
 			v.Unknown = []UnknownServer{{Name: "ghostnode", ID: "IDghost", Since: ago(time.Minute)}}
 		})},
 		{"a node runs twice", with(healthy(3, 3), func(v *View) {
-			v.Twins = []Twin{{Name: "n2", Runs: []Run{
+			v.DuplicateNames = []DuplicateName{{Name: "n2", Runs: []Run{
 				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"}, {ID: "C"},
 			}}}
 		})},
@@ -357,7 +357,7 @@ func clusterViews() []judged {
 				v.Nodes[i].Info.Serving = Serving{}
 			}
 		})},
-		{"two ghosts", with(healthy(3, 3), func(v *View) {
+		{"two orphans", with(healthy(3, 3), func(v *View) {
 			v.Meta.Size, v.Meta.Needed, v.Meta.OrphanPeers = 5, 3, []string{"peer cnrtt3eg", "peer yrzKKRBu"}
 		})},
 		{"JetStream has not started", with(healthy(3, 3), func(v *View) { v.Meta.Online, v.Meta.Leader, v.Meta.Leaders = 1, "", nil })},
@@ -443,11 +443,13 @@ func clusterViews() []judged {
 		{"five nodes, internal buckets at three", withInternal(healthy(5, 5), 3)},
 		{"five nodes, internal buckets at five", withInternal(healthy(5, 5), 5)},
 		{"five nodes, internal buckets at three, one node away", lose(withInternal(healthy(5, 5), 3), "n1")},
-		{"audit without a leader", with(healthy(3, 3), func(v *View) { v.Mechanism = []Bucket{{Name: "UNIBUS_audit", Wanted: 3, Since: ago(time.Minute)}} })},
+		{"audit without a leader", with(healthy(3, 3), func(v *View) {
+			v.InternalBuckets = []Bucket{{Name: "UNIBUS_audit", Wanted: 3, Since: ago(time.Minute)}}
+		})},
 		{"audit is electing a leader", with(healthy(3, 3), func(v *View) {
 			audit := v.Buckets[0]
 			audit.Name, audit.Leader, audit.Since = "UNIBUS_audit", "", ago(2*time.Second)
-			v.Mechanism = []Bucket{audit}
+			v.InternalBuckets = []Bucket{audit}
 		})},
 		{"no TLS", with(healthy(3, 3), func(v *View) {
 			for i := range v.Nodes {
@@ -492,23 +494,25 @@ func clusterViews() []judged {
 			Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(800 * 24 * time.Hour), Until: in(3 * 24 * time.Hour),
 			Fault: "the certificate /etc/unibus/bus.crt and the key /etc/unibus/bus.key do not belong together or are damaged",
 		})},
-		{"files away in a cluster", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{Files: everyFault()} })},
-		{"files away on a single node", with(alone(), func(v *View) { v.Nodes[0].Info.InForce = &InForce{Files: everyFault()} })},
+		{"files away in a cluster", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
+		{"files away on a single node", with(alone(), func(v *View) { v.Nodes[0].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
 		{"disks low", with(healthy(3, 3), func(v *View) {
-			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 4 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 9e5}}}
-			v.Nodes[2].Info.InForce = &InForce{Disks: []Disk{
+			v.Nodes[1].Info.DiskComparison = &DiskComparison{Disks: []Disk{{Path: "/var/lib/unibus", Free: 4 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 9e5}}}
+			v.Nodes[2].Info.DiskComparison = &DiskComparison{Disks: []Disk{
 				{Path: "/var/lib/unibus", Free: 900 << 20, Total: 40 << 30},
 				{Path: "/srv/db", Free: 30 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 12},
 			}}
 		})},
 		{"disks that take nothing", with(healthy(3, 3), func(v *View) {
-			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 0, Total: 50 << 30}}}
-			v.Nodes[2].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 40 << 30, Total: 50 << 30, ReadOnly: true}}}
+			v.Nodes[1].Info.DiskComparison = &DiskComparison{Disks: []Disk{{Path: "/var/lib/unibus", Free: 0, Total: 50 << 30}}}
+			v.Nodes[2].Info.DiskComparison = &DiskComparison{Disks: []Disk{{Path: "/var/lib/unibus", Free: 40 << 30, Total: 50 << 30, ReadOnly: true}}}
 		})},
 		{"a large disk, little of it free", with(healthy(3, 3), func(v *View) {
-			v.Nodes[1].Info.InForce = &InForce{Disks: []Disk{{Path: "/var/lib/unibus", Free: 60 << 30, Total: 4000 << 30}}}
+			v.Nodes[1].Info.DiskComparison = &DiskComparison{Disks: []Disk{{Path: "/var/lib/unibus", Free: 60 << 30, Total: 4000 << 30}}}
 		})},
-		{"settings that need a restart", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.InForce = &InForce{NeedRestart: []string{"tls-cert", "tls-key"}} })},
+		{"settings that need a restart", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.DiskComparison = &DiskComparison{NeedRestart: []string{"tls-cert", "tls-key"}}
+		})},
 		{"clocks differ", with(healthy(3, 3), func(v *View) { v.Nodes[1].ClockMS, v.Nodes[2].ClockMS = 90_000, -7000 })},
 		{"a node began empty just now", with(healthy(3, 3), func(v *View) {
 			v.Nodes[0].Info.Renewed = map[string]core.Millis{"n2": ago(20 * time.Second)}

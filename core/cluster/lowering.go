@@ -15,7 +15,7 @@ const internalLeast = 3
 // replicas again at its next start. KindRefused, and KindUnavailable for what passes.
 func LoweringUnsafe(v View, replicas int) error {
 	more := func(than int) func(Bucket) bool { return func(b Bucket) bool { return b.Wanted > than } }
-	if !slices.ContainsFunc(v.Buckets, more(replicas)) && !slices.ContainsFunc(v.Mechanism, more(max(replicas, internalLeast))) {
+	if !slices.ContainsFunc(v.Buckets, more(replicas)) && !slices.ContainsFunc(v.InternalBuckets, more(max(replicas, internalLeast))) {
 		return nil
 	}
 	var asking []string

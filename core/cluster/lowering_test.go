@@ -35,12 +35,12 @@ func TestLoweringIsRefused(t *testing.T) {
 		"a bucket is still changing":          {agreed(func(v *View) { v.Buckets[0].Waiting = "catching up" }), 1, "users are still changing"},
 		"a bucket does not have them all yet": {agreed(func(v *View) { v.Buckets[0].Replicas = v.Buckets[0].Replicas[:2] }), 1, "users are still changing"},
 		"an internal bucket is behind as well": {agreed(func(v *View) {
-			v.Mechanism = []Bucket{v.Buckets[0]}
-			v.Mechanism[0].Name, v.Mechanism[0].Leader = "UNIBUS_control", ""
+			v.InternalBuckets = []Bucket{v.Buckets[0]}
+			v.InternalBuckets[0].Name, v.InternalBuckets[0].Leader = "UNIBUS_control", ""
 		}), 1, "UNIBUS_control has no leader"},
 		"only internal buckets have more, and a node is down": {lose(agreed(func(v *View) {
-			v.Mechanism = []Bucket{v.Buckets[0]}
-			v.Mechanism[0].Wanted = 5
+			v.InternalBuckets = []Bucket{v.Buckets[0]}
+			v.InternalBuckets[0].Wanted = 5
 		}), "n3"), 3, "n3 does not answer"},
 	} {
 		switch err := LoweringUnsafe(c.view, c.replicas); {

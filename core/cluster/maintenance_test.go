@@ -56,7 +56,7 @@ func TestDrainState(t *testing.T) {
 		t.Errorf("before: %+v", s)
 	}
 	v.Meta.Leader = "n2"
-	for _, some := range [][]Bucket{v.Buckets, v.Mechanism} {
+	for _, some := range [][]Bucket{v.Buckets, v.InternalBuckets} {
 		for i := range some {
 			some[i].Leader = v.Successor(some[i])
 		}
@@ -64,7 +64,7 @@ func TestDrainState(t *testing.T) {
 	if s = DrainStateOf(v, "n1"); len(s.Leads) > 0 || !strings.Contains(s.Pending, "are moving to another node") {
 		t.Errorf("leaders left: %+v", s)
 	}
-	for _, some := range [][]Bucket{v.Buckets, v.Mechanism} {
+	for _, some := range [][]Bucket{v.Buckets, v.InternalBuckets} {
 		for i := range some {
 			some[i].Replicas[0].Node = "n4"
 		}

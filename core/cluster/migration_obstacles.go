@@ -7,10 +7,10 @@ import (
 	"unibus/core"
 )
 
-// Obstacles are what would keep a move from writing the buckets, whichever store
+// Obstacles are what would keep a migration from writing the buckets, whichever store
 // counts now: a meta group without a majority or one leader, buckets without a
 // leader, replicas that are not current. Absent buckets and too few replicas are
-// none: a move makes and raises them. It is pure.
+// none: a migration makes and raises them. It is pure.
 func Obstacles(v View, now time.Time) []Finding {
 	if !v.Clustered {
 		return nil

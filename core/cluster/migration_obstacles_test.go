@@ -31,7 +31,7 @@ func TestObstacles(t *testing.T) {
 			v.Buckets[1].Leader, v.Buckets[1].Since = "", ago(time.Minute)
 		}), []string{"rooms has no leader"}},
 		"stream beside without a leader": {with(before(), func(v *View) {
-			v.Mechanism = []Bucket{{Name: "UNIBUS_control", Wanted: 3, Since: ago(time.Minute)}}
+			v.InternalBuckets = []Bucket{{Name: "UNIBUS_control", Wanted: 3, Since: ago(time.Minute)}}
 		}), []string{"control has no leader"}},
 		"behind": {with(before(), func(v *View) {
 			v.Buckets[0].Replicas[1] = Replica{Node: "n2", State: ReplicaBehind, Lag: 5000}

@@ -30,9 +30,9 @@ type observations struct {
 	unknown  map[string]bool          // servers that are no nodes of this cluster
 	misnamed map[string]*observedNode // servers whose names no node can have
 
-	cuts  map[link]time.Time // nodes that are up and do not hear each other, since when
-	twins map[string]bool    // names under which several servers are connected
-	runs  map[string]Info    // what each server says of itself, by its id
+	cuts       map[link]time.Time // nodes that are up and do not hear each other, since when
+	duplicates map[string]bool    // names under which several servers are connected
+	runs       map[string]Info    // what each server says of itself, by its id
 
 	departed map[string]bool // nodes that shut down in order: silent now, and offline by the report of their peers
 	at       core.Millis
@@ -215,10 +215,10 @@ func (m *observations) build(f Facts, now time.Time) View {
 		Buckets: []Bucket{},
 	}
 	if m.cfg.Clustered {
-		v.Twins = m.mergeTwins(f.Twins, now)
-		m.twins = map[string]bool{}
-		for _, t := range v.Twins {
-			m.twins[t.Name] = true
+		v.DuplicateNames = m.mergeDuplicateNames(f.DuplicateNames, now)
+		m.duplicates = map[string]bool{}
+		for _, t := range v.DuplicateNames {
+			m.duplicates[t.Name] = true
 		}
 		m.findUnknown(now)
 		v.Unknown = m.unknownServers(now)
@@ -228,7 +228,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 		m.findCuts(now)
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
-		v.Buckets, v.Mechanism = m.buildBuckets(now)
+		v.Buckets, v.InternalBuckets = m.buildBuckets(now)
 		v.KnowsStreams = len(m.identities.created) > 0
 	} else {
 		v.At, v.Expected = core.MillisOf(now), 1
@@ -366,7 +366,7 @@ func (m *observations) orphanPeers(size int, now time.Time) []string {
 	if size <= m.members.expected {
 		return nil
 	}
-	var ghosts []string
+	var orphans []string
 	for _, n := range m.answering(now) {
 		g := n.group()
 		if g == nil {
@@ -375,13 +375,13 @@ func (m *observations) orphanPeers(size int, now time.Time) []string {
 		for _, p := range g.Peers {
 			label := m.peerLabel(p)
 			known := m.nodes[label] != nil && !m.unknown[label]
-			if !known && !slices.Contains(ghosts, label) {
-				ghosts = append(ghosts, label)
+			if !known && !slices.Contains(orphans, label) {
+				orphans = append(orphans, label)
 			}
 		}
 	}
-	slices.Sort(ghosts)
-	return ghosts
+	slices.Sort(orphans)
+	return orphans
 }
 
 // peerLabel is a peer's name, which may be known here and not to the server that
@@ -439,7 +439,7 @@ func (m *observations) buildNode(n *observedNode, v View, now time.Time) Node {
 	case n.group() != nil:
 		out.Meta = "follower"
 	}
-	for _, b := range slices.Concat(v.Buckets, v.Mechanism) {
+	for _, b := range slices.Concat(v.Buckets, v.InternalBuckets) {
 		if b.Leader == n.name {
 			out.Leads = append(out.Leads, short(b.Name))
 		}

@@ -41,13 +41,13 @@ type Config struct {
 
 // Facts are what the observing node knows without a request.
 type Facts struct {
-	Serving     Serving
-	Authority   *core.Authority
-	Counts      *core.Counts
-	CountsAt    core.Millis
-	Moving      string             // the state of a migration under way
-	Twins       []Twin             // names under which the observing node has several routes
-	Maintenance []core.Maintenance // nodes in maintenance now, by name
+	Serving        Serving
+	Authority      *core.Authority
+	Counts         *core.Counts
+	CountsAt       core.Millis
+	Moving         string             // the state of a migration under way
+	DuplicateNames []DuplicateName    // names under which the observing node has several routes
+	Maintenance    []core.Maintenance // nodes in maintenance now, by name
 }
 
 const (

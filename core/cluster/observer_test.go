@@ -77,8 +77,8 @@ func TestObserveRealServers(t *testing.T) {
 	if len(v.Nodes) != 3 || v.Nodes[2].Name != "n3" || v.Nodes[2].ID == "" || v.Nodes[2].DiskMax != 1<<30 || v.Nodes[2].Started == 0 {
 		t.Errorf("nodes: %+v", v.Nodes)
 	}
-	if len(v.Mechanism) != 1 || v.Mechanism[0].Name != "UNIBUS_control" || v.Buckets[0].Keys < 1 || v.Buckets[0].Wanted != 3 {
-		t.Errorf("buckets: %+v %+v", v.Buckets, v.Mechanism)
+	if len(v.InternalBuckets) != 1 || v.InternalBuckets[0].Name != "UNIBUS_control" || v.Buckets[0].Keys < 1 || v.Buckets[0].Wanted != 3 {
+		t.Errorf("buckets: %+v %+v", v.Buckets, v.InternalBuckets)
 	}
 	if j := Judge(v, time.Now()); j.Verdict != Healthy || !strings.Contains(j.Sentence, "Any one node may stop.") {
 		t.Errorf("%+v", j)

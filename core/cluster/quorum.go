@@ -193,7 +193,7 @@ func (v View) deciding(tables bool) []Bucket {
 	if tables {
 		return v.AllBuckets()
 	}
-	return v.Mechanism
+	return v.InternalBuckets
 }
 
 // loss is what ends when one node stops.
@@ -335,7 +335,7 @@ func (v View) consequence(l loss, node string) string {
 		return text + ": writes fail, and new connections are refused"
 	case l.meta && v.onKV():
 		return text + ": no bucket can be created, raised or moved"
-	case slices.ContainsFunc(v.Mechanism, func(b Bucket) bool { return slices.Contains(l.buckets, b.Name) }):
+	case slices.ContainsFunc(v.InternalBuckets, func(b Bucket) bool { return slices.Contains(l.buckets, b.Name) }):
 		return text + ": operators' and users' changes are refused, except for revocations"
 	}
 	return text + ": no move is possible"

@@ -10,26 +10,26 @@ import (
 // View is what one node saw of the whole cluster at one moment. It is a value:
 // no code changes a View after it was made, so it may be shared.
 type View struct {
-	Cluster     string             `json:"cluster"`
-	At          core.Millis        `json:"at"`                  // when the last answer came in
-	From        string             `json:"from"`                // the node that looked
-	Clustered   bool               `json:"clustered"`           // false: a node without routes, no meta group and no buckets
-	Expected    int                `json:"expected"`            // how many nodes are configured (routes)
-	Authority   *core.Authority    `json:"authority,omitempty"` // nil: no record, or not readable
-	Serving     Serving            `json:"serving"`             // what the looking node itself serves
-	Meta        Meta               `json:"meta"`
-	Nodes       []Node             `json:"nodes"`                     // by name; those that are known and do not answer included
-	Unknown     []UnknownServer    `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
-	Twins       []Twin             `json:"twins,omitempty"`           // names under which several servers are connected, by name
-	Buckets     []Bucket           `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
-	Mechanism   []Bucket           `json:"mechanism,omitempty"`       // the buckets and streams beside the five
-	Lost        []LostStream       `json:"lost_streams,omitempty"`    // by name
-	Removed     []core.NodeChange  `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
-	Added       []core.NodeChange  `json:"added_nodes,omitempty"`     // nodes that a command added, by name
-	Maintenance []core.Maintenance `json:"maintenance,omitempty"`     // nodes that an admin has drained, by name; those alone that have not ended
-	Counts      *core.Counts       `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
-	CountsAt    core.Millis        `json:"counts_at,omitempty"`       // when Counts was read
-	Moving      string             `json:"moving,omitempty"`          // the state of a migration under way, "" without one
+	Cluster         string             `json:"cluster"`
+	At              core.Millis        `json:"at"`                  // when the last answer came in
+	From            string             `json:"from"`                // the node that looked
+	Clustered       bool               `json:"clustered"`           // false: a node without routes, no meta group and no buckets
+	Expected        int                `json:"expected"`            // how many nodes are configured (routes)
+	Authority       *core.Authority    `json:"authority,omitempty"` // nil: no record, or not readable
+	Serving         Serving            `json:"serving"`             // what the looking node itself serves
+	Meta            Meta               `json:"meta"`
+	Nodes           []Node             `json:"nodes"`                     // by name; those that are known and do not answer included
+	Unknown         []UnknownServer    `json:"unknown_servers,omitempty"` // servers that answer and are no nodes of this cluster, by name
+	DuplicateNames  []DuplicateName    `json:"twins,omitempty"`           // names under which several servers are connected, by name
+	Buckets         []Bucket           `json:"buckets"`                   // the five of the control plane, in the order of core.Tables; absent ones are missing
+	InternalBuckets []Bucket           `json:"mechanism,omitempty"`       // the buckets and streams beside the five
+	Lost            []LostStream       `json:"lost_streams,omitempty"`    // by name
+	Removed         []core.NodeChange  `json:"removed_nodes,omitempty"`   // nodes that a command removed, by name
+	Added           []core.NodeChange  `json:"added_nodes,omitempty"`     // nodes that a command added, by name
+	Maintenance     []core.Maintenance `json:"maintenance,omitempty"`     // nodes that an admin has drained, by name; those alone that have not ended
+	Counts          *core.Counts       `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
+	CountsAt        core.Millis        `json:"counts_at,omitempty"`       // when Counts was read
+	Moving          string             `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 
 	KnowsStreams bool `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
 }
@@ -42,16 +42,16 @@ type LostStream struct {
 	Since     core.Millis `json:"since"`               // when the loss was seen first
 }
 
-// Serving is what one node's holder publishes.
+// Serving is what one node says of the store that it serves.
 type Serving struct {
-	Backend core.Backend `json:"backend"` // "none" while the holder is empty
+	Backend core.Backend `json:"backend"` // "none" while the node serves no store
 	Reason  string       `json:"reason,omitempty"`
 	Next    string       `json:"next,omitempty"` // what to do about the reason, at that node
 	File    string       `json:"file,omitempty"` // the SQLite file, where that is served or configured and there
 }
 
 // AllBuckets are the buckets of the control plane, then the internal ones.
-func (v View) AllBuckets() []Bucket { return slices.Concat(v.Buckets, v.Mechanism) }
+func (v View) AllBuckets() []Bucket { return slices.Concat(v.Buckets, v.InternalBuckets) }
 
 // Meta is JetStream's own raft group.
 type Meta struct {
@@ -94,43 +94,43 @@ type Node struct {
 
 // Info is what a node says of itself when a peer asks.
 type Info struct {
-	Name        string          `json:"name"`
-	Version     string          `json:"version"`
-	PID         int             `json:"pid"`
-	BusAuth     core.BusAuth    `json:"bus_auth"`
-	TLS         bool            `json:"tls"`
-	Listen      string          `json:"listen"`
-	Loopback    bool            `json:"loopback"` // the listener cannot be reached from other machines
-	Store       core.Backend    `json:"store"`    // what --store says
-	Replicas    int             `json:"replicas"`
-	Serving     Serving         `json:"serving"`
-	Journal     *core.Authority `json:"journal,omitempty"`    // the authority its journal holds
-	Ready       bool            `json:"ready,omitempty"`      // it has the buckets' rows in memory, whether it serves them or not
-	CertUntil   core.Millis     `json:"cert_until,omitempty"` // of the certificate in force that ends first
-	ProvenMS    int64           `json:"proven_ms"`            // age of the barrier that admission relies on in ms; -1: none, or SQLite
-	SyncWrites  bool            `json:"sync_writes"`
-	Fingerprint string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
-	DiskFree    *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
-	Channels    []string        `json:"channels,omitempty"`    // of the connections that its clients have: auth.Channel
-	ClusterKey  string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
-	OwnKey      string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
-	Quotas      map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
-	Sessions    *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
-	Operators   *Operators      `json:"operators,omitempty"`   // nil: an older node
-	Hears       []string        `json:"hears,omitzero"`        // the nodes that answered it lately, itself not among them; nil: an older node
-	Routes      []Route         `json:"routes,omitempty"`      // by address, its own not among them
-	RouteCert   string          `json:"route_cert,omitempty"`  // the file of its certificate for routes
-	Unit        string          `json:"unit,omitempty"`        // of the service manager that runs it, such as unibusd; "" without one
-	Repeated    []RepeatedLine  `json:"repeated,omitempty"`    // what it logs again and again
-	Relayed     []Relayed       `json:"relayed,omitempty"`     // in its answer alone: of nodes that the asking one does not hear
-	ID          string          `json:"id,omitempty"`          // its nats-server id
-	Host        string          `json:"host,omitempty"`        // what it calls its machine
-	Started     core.Millis     `json:"started,omitempty"`     // when this run began
-	Twins       []Twin          `json:"twins,omitempty"`       // names that it hears several servers under
-	FileFaults  []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
-	InForce     *InForce        `json:"in_force,omitempty"`    // nil: an older node, or it has just started
-	Now         core.Millis     `json:"now,omitempty"`         // by its clock, as it answered
-	DataID      string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
+	Name           string          `json:"name"`
+	Version        string          `json:"version"`
+	PID            int             `json:"pid"`
+	BusAuth        core.BusAuth    `json:"bus_auth"`
+	TLS            bool            `json:"tls"`
+	Listen         string          `json:"listen"`
+	Loopback       bool            `json:"loopback"` // the listener cannot be reached from other machines
+	Store          core.Backend    `json:"store"`    // what --store says
+	Replicas       int             `json:"replicas"`
+	Serving        Serving         `json:"serving"`
+	Journal        *core.Authority `json:"journal,omitempty"`    // the authority its journal holds
+	Ready          bool            `json:"ready,omitempty"`      // it has the buckets' rows in memory, whether it serves them or not
+	CertUntil      core.Millis     `json:"cert_until,omitempty"` // of the certificate in force that ends first
+	ProvenMS       int64           `json:"proven_ms"`            // age of the barrier that admission relies on in ms; -1: none, or SQLite
+	SyncWrites     bool            `json:"sync_writes"`
+	Fingerprint    string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
+	DiskFree       *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
+	Channels       []string        `json:"channels,omitempty"`    // of the connections that its clients have: auth.Channel
+	ClusterKey     string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
+	OwnKey         string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
+	Quotas         map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
+	Sessions       *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
+	Operators      *Operators      `json:"operators,omitempty"`   // nil: an older node
+	Hears          []string        `json:"hears,omitzero"`        // the nodes that answered it lately, itself not among them; nil: an older node
+	Routes         []Route         `json:"routes,omitempty"`      // by address, its own not among them
+	RouteCert      string          `json:"route_cert,omitempty"`  // the file of its certificate for routes
+	Unit           string          `json:"unit,omitempty"`        // of the service manager that runs it, such as unibusd; "" without one
+	Repeated       []RepeatedLine  `json:"repeated,omitempty"`    // what it logs again and again
+	Relayed        []Relayed       `json:"relayed,omitempty"`     // in its answer alone: of nodes that the asking one does not hear
+	ID             string          `json:"id,omitempty"`          // its nats-server id
+	Host           string          `json:"host,omitempty"`        // what it calls its machine
+	Started        core.Millis     `json:"started,omitempty"`     // when this run began
+	DuplicateNames []DuplicateName `json:"twins,omitempty"`       // names that it hears several servers under
+	FileFaults     []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
+	DiskComparison *DiskComparison `json:"in_force,omitempty"`    // nil: an older node, or it has just started
+	Now            core.Millis     `json:"now,omitempty"`         // by its clock, as it answered
+	DataID         string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
 
 	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 

@@ -86,11 +86,11 @@ func TestPrintChangesWithTheMode(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Source{File: file}
-	before := s.Print()
+	before := s.Fingerprint()
 	if err := os.Chmod(file, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if s.Print() == before {
+	if s.Fingerprint() == before {
 		t.Error("the print does not change with the mode")
 	}
 }

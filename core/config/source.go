@@ -17,24 +17,24 @@ type Source struct {
 	Environ []string
 	Flags   map[string][]string
 
-	loaded atomic.Pointer[string]  // what Print said before the last Load
+	loaded atomic.Pointer[string]  // what Fingerprint returned before the last Load
 	from   atomic.Pointer[origins] // of the settings that Load read last
 }
 
 // Load reads the settings anew, as the function of that name does.
 func (s *Source) Load() (Node, error) {
-	print := s.Print() // before: what is written meanwhile shows as a change
-	s.loaded.Store(&print)
+	before := s.Fingerprint() // before: what is written meanwhile shows as a change
+	s.loaded.Store(&before)
 	n, from, err := load(s.File, s.Environ, s.Flags)
 	s.from.Store(&from)
 	return n, err
 }
 
-// Loaded is what Print said when the settings were last read, successfully or
+// LoadedFingerprint is what Fingerprint returned when the settings were last read, successfully or
 // not; "" before that.
-func (s *Source) Loaded() string {
-	if print := s.loaded.Load(); print != nil {
-		return *print
+func (s *Source) LoadedFingerprint() string {
+	if loaded := s.loaded.Load(); loaded != nil {
+		return *loaded
 	}
 	return ""
 }
@@ -47,9 +47,9 @@ func (s *Source) Path() string {
 	return environment(s.Environ)[envConfig]
 }
 
-// Print changes when the file does: its time and size, its content, and who may
+// Fingerprint changes when the file does: its time and size, its content, and who may
 // change it. A file that cannot be read has one of its own.
-func (s *Source) Print() string {
+func (s *Source) Fingerprint() string {
 	info, err := os.Stat(s.Path())
 	if err != nil {
 		return "unreadable"

@@ -30,7 +30,7 @@ func TestPrintFollowsTheFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "n.toml")
 	s := Source{Environ: []string{envConfig + "=" + file}}
-	absent := s.Print()
+	absent := s.Fingerprint()
 	var prints []string
 	for _, text := range []string{"a", "b"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -39,9 +39,9 @@ func TestPrintFollowsTheFile(t *testing.T) {
 		if err := os.Chtimes(file, when(), when()); err != nil {
 			t.Fatal(err)
 		}
-		prints = append(prints, s.Print())
+		prints = append(prints, s.Fingerprint())
 	}
-	if s.Path() != file || prints[0] == prints[1] || prints[0] == absent || s.Print() != prints[1] {
+	if s.Path() != file || prints[0] == prints[1] || prints[0] == absent || s.Fingerprint() != prints[1] {
 		t.Errorf("%q, absent %q", prints, absent)
 	}
 }

@@ -58,9 +58,9 @@ func TestReadinessNeedsEveryLeader(t *testing.T) {
 	var st admin.Status
 	st.Meta.Leader, st.Authority = "n1", &core.Authority{Backend: core.BackendKV}
 	st.Nodes = []cluster.Node{{Name: "n1", Online: true, Info: &cluster.Info{Serving: cluster.Serving{Backend: core.BackendKV}}}}
-	st.Mechanism = []cluster.Bucket{{Name: "UNIBUS_audit"}}
+	st.InternalBuckets = []cluster.Bucket{{Name: "UNIBUS_audit"}}
 	wantKind(t, checkStatus(st, Description{Nodes: []Node{{Name: "n1"}}}, "n1"), core.KindUnavailable, "no leader of UNIBUS_audit")
-	st.Mechanism[0].Leader = "n1"
+	st.InternalBuckets[0].Leader = "n1"
 	if err := checkStatus(st, Description{Nodes: []Node{{Name: "n1"}}}, "n1"); err != nil {
 		t.Error(err)
 	}

@@ -78,7 +78,7 @@ func All() []Guide {
 		{"restart", "Restart every node, one after the other, while the cluster serves", nil, restart},
 		{"quorum-lost", "Bring a majority back whose disks are intact", nil, quorumLost},
 		{"disk-wiped", "Bring a node back whose data directory is empty", []string{"NODE"}, diskWiped},
-		{"disk-full", "Make room where a disk is full, and bring JetStream back", nil, diskFull},
+		{"disk-full", "Free disk space where it is full, and bring JetStream back", nil, diskFull},
 		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},
 	}
 }

@@ -131,7 +131,7 @@ func cases() []guideCase {
 	lose := func(names ...string) func(*Facts) { return func(f *Facts) { down(f, names...) } }
 	disk := func(free int64) func(*Facts) {
 		return func(f *Facts) {
-			f.Nodes[1].Info.InForce = &cluster.InForce{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: free, Total: 100 << 30}}}
+			f.Nodes[1].Info.DiskComparison = &cluster.DiskComparison{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: free, Total: 100 << 30}}}
 		}
 	}
 	return []guideCase{
@@ -184,7 +184,7 @@ func cases() []guideCase {
 		{"disk-wiped", "it is whole", all(args("n3"), func(f *Facts) { renewed(f, "n3", 10*time.Minute) }), AllDone, "n3 has every row again"},
 		{"disk-wiped", "an unknown node", args("n9"), NotApplicable, "no node is named n9"},
 
-		{"disk-full", "nearly full", disk(1 << 20), HasNext, "Next: Make room on n2 (n2.example.org)."},
+		{"disk-full", "nearly full", disk(1 << 20), HasNext, "Next: Free disk space on n2 (n2.example.org)."},
 		{"disk-full", "room, and JetStream is off", all(disk(50<<30), func(f *Facts) { f.Nodes[1].Off = true }), HasNext, "Next: Restart n2 (n2.example.org)."},
 		{"disk-full", "all is well", disk(50 << 30), AllDone, "No disk is full"},
 

@@ -126,13 +126,13 @@ func answers(n cluster.Node) string {
 	return n.Name + " does not answer"
 }
 
-// diskFull makes room first: JetStream stays off until its node is restarted.
+// diskFull frees disk space first: JetStream stays off until its node is restarted.
 func diskFull(c *checklist) {
 	for _, n := range c.Nodes {
 		for _, d := range disksOf(n) {
 			if l := d.Level(); l != cluster.Healthy {
 				c.add(Step{
-					Title: "Make room on " + at(n), Why: "a full disk refuses every write, revocations too",
+					Title: "Free disk space on " + at(n), Why: "a full disk refuses every write, revocations too",
 					Do:   "remove what is not of unibus, or enlarge the file system; remove nothing below the data directory. On " + at(n) + ":",
 					Type: []string{"df -h " + core.ShellQuote(d.Path)}, Seen: fmt.Sprintf("%s has %d MiB free of %d", d.Path, d.Free>>20, d.Total>>20),
 				}, Next)
@@ -154,10 +154,10 @@ func diskFull(c *checklist) {
 }
 
 func disksOf(n cluster.Node) []cluster.Disk {
-	if n.Info == nil || n.Info.InForce == nil || !n.Online {
+	if n.Info == nil || n.Info.DiskComparison == nil || !n.Online {
 		return nil
 	}
-	return n.Info.InForce.Disks
+	return n.Info.DiskComparison.Disks
 }
 
 // nodeLost lets `node replace` do the work, which completes what was interrupted.

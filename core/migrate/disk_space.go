@@ -35,7 +35,7 @@ func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 		}
 		out = append(out, core.Problem{
 			Text: fmt.Sprintf("%s has %s free for its replica, and the migration needs %s there", p.Name, megabytes(*p.FreeBytes), megabytes(need(p.Name))),
-			Next: "make room in the data directory of " + p.Name + ", then start again",
+			Next: "free disk space in the data directory of " + p.Name + ", then start again",
 		})
 	}
 	return out
@@ -77,7 +77,7 @@ func (j *Job) backupSpaceProblems(need int64) []core.Problem {
 	case free < need:
 		return []core.Problem{{
 			Text: fmt.Sprintf("%s on %s has %s free, and the migration needs %s", dir, j.cfg.Node, megabytes(free), megabytes(need)),
-			Next: "make room, then start again",
+			Next: "free disk space, then start again",
 		}}
 	}
 	return nil

@@ -35,7 +35,7 @@ func (j *Job) explainJetStreamOff(ctx context.Context, in State, err error) erro
 		then = why.Next
 	}
 	return core.Errorf(why.Kind, "%w; %s", err, jetStreamOffText(off)).
-		WithNext("make room in the data directory of %s, restart unibusd there; then %s", strings.Join(off, " and "), then)
+		WithNext("free disk space in the data directory of %s, restart unibusd there; then %s", strings.Join(off, " and "), then)
 }
 
 func jetStreamOffText(nodes []string) string {

@@ -115,7 +115,7 @@ func clusterProblems(c Cluster, self string) []core.Problem {
 		case !p.Online:
 			add("start it; every node must follow the migration", "%s does not answer", p.Name)
 		case p.JetStreamOff:
-			add("make room in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", jetStreamOffText([]string{p.Name}))
+			add("free disk space in the data directory of "+p.Name+", restart unibusd there, then start again", "%s", jetStreamOffText([]string{p.Name}))
 		case p.Name == self:
 		case p.Serving == core.BackendKV:
 			add("restart "+p.Name+" with --store sqlite, so that only one control plane serves",

@@ -84,7 +84,7 @@ func (j *Job) checkRollbackSpace(ctx context.Context) error {
 		return nil
 	}
 	return core.Errorf(core.KindRefused, "%s on %s has %s free, and the file of a rollback may take %s; nothing was closed, and KV serves as before", dir, j.cfg.Node, megabytes(free), megabytes(need)).
-		WithNext("make room there, then roll back again: `unibusd migration rollback`")
+		WithNext("free disk space there, then roll back again: `unibusd migration rollback`")
 }
 
 // rollbackDir is the directory of the source file: the node serves the new file

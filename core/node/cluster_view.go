@@ -10,6 +10,9 @@ import (
 	"unibus/core/migrate"
 )
 
+// viewPoll is the pause between two Views where a command waits for the cluster to change.
+const viewPoll = 250 * time.Millisecond
+
 // clusterView shows operators what this node sees of the cluster.
 type clusterView struct{ n *Node }
 
@@ -52,7 +55,7 @@ func (n *Node) openObserver(context.Context) error {
 func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
 	return func(v cluster.View) {
 		save(v)
-		n.seenTwins.Store(&v.Twins)
+		n.seenDuplicates.Store(&v.DuplicateNames)
 		n.routes.see(v)
 		n.repeats.flush(time.Now())
 	}
@@ -80,16 +83,16 @@ func (n *Node) facts() cluster.Facts {
 	if st := v.migration; st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
-	f.Twins, f.Maintenance = n.twins(), n.activeMaintenance()
+	f.DuplicateNames, f.Maintenance = n.duplicateNames(), n.activeMaintenance()
 	return f
 }
 
-// twins are the names under which several servers have a route to this node, with what
+// duplicateNames are the names under which several servers have a route to this node, with what
 // the last observation knows of each server.
-func (n *Node) twins() []cluster.Twin {
-	var out []cluster.Twin
-	for name, runs := range n.bus.Twins() {
-		t := cluster.Twin{Name: name}
+func (n *Node) duplicateNames() []cluster.DuplicateName {
+	var out []cluster.DuplicateName
+	for name, runs := range n.bus.DuplicateNames() {
+		t := cluster.DuplicateName{Name: name}
 		for _, r := range runs {
 			t.Runs = append(t.Runs, n.describeRun(cluster.Run{ID: r.ID, Address: r.Address}))
 		}
@@ -99,7 +102,7 @@ func (n *Node) twins() []cluster.Twin {
 }
 
 func (n *Node) describeRun(r cluster.Run) cluster.Run {
-	seen := n.seenTwins.Load()
+	seen := n.seenDuplicates.Load()
 	if seen == nil {
 		return r
 	}
@@ -117,7 +120,7 @@ func (n *Node) describeRun(r cluster.Run) cluster.Run {
 // otherRuns is how many servers answer beyond one of each name.
 func (n *Node) otherRuns() int {
 	more := 0
-	for _, runs := range n.bus.Twins() {
+	for _, runs := range n.bus.DuplicateNames() {
 		more += len(runs) - 1
 	}
 	return more

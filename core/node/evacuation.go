@@ -10,7 +10,7 @@ import (
 	"unibus/core/jsapi"
 )
 
-// Evacuate implements admin.Membership. It does not wait for the copies: they take as long
+// Evacuate implements the membership of core/admin. It does not wait for the copies: they take as long
 // as the buckets are large, and the caller sees them in the status. A replica of a node that
 // is down is replaced at once, as a removal would do it: a group that grew first would need
 // the new node's vote while that is still copying.

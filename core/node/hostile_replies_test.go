@@ -402,7 +402,7 @@ func (w *hostileWorld) state(t *testing.T) map[string]string {
 		if err != nil {
 			return err
 		}
-		out["meta group"] = fmt.Sprintf("%d of %d, needs %d, led: %v, ghosts: %v", st.Meta.Online, st.Meta.Size, st.Meta.Needed, st.Meta.Leader != "", st.Meta.OrphanPeers)
+		out["meta group"] = fmt.Sprintf("%d of %d, needs %d, led: %v, orphans: %v", st.Meta.Online, st.Meta.Size, st.Meta.Needed, st.Meta.Leader != "", st.Meta.OrphanPeers)
 		return nodetest.CheckReplicated(st, 3)
 	})
 	return out

@@ -2,10 +2,7 @@ package node
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -23,11 +20,6 @@ type identities struct {
 	peer    keys.Identity // asks the other nodes, and answers them
 	audit   keys.Identity // appends to the audit
 	control keys.Identity // answers users: may publish to inboxes and rooms' events alone
-}
-
-// connections are the node's own to its bus, one for each identity.
-type connections struct {
-	system, store, admin, peer, audit, control *nats.Conn
 }
 
 func (n *Node) openIdentities(context.Context) error {
@@ -71,35 +63,4 @@ func viewerVerbs() []string {
 		}
 	}
 	return verbs
-}
-
-func (n *Node) openConnections(context.Context) error {
-	for _, c := range []struct {
-		conn **nats.Conn
-		id   keys.Identity
-		name string
-	}{
-		{&n.conns.system, n.identities.system, "observer"},
-		{&n.conns.store, n.identities.store, "store"},
-		{&n.conns.admin, n.identities.admin, "operators' service"},
-		{&n.conns.peer, n.identities.peer, "peers"},
-		{&n.conns.audit, n.identities.audit, "audit"},
-		{&n.conns.control, n.identities.control, "control service"},
-	} {
-		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
-		if err != nil {
-			return errors.Join(err, n.closeConnections(context.Background()))
-		}
-		*c.conn = nc
-	}
-	return nil
-}
-
-func (n *Node) closeConnections(context.Context) error {
-	for _, nc := range []*nats.Conn{n.conns.control, n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
-		if nc != nil {
-			nc.Close()
-		}
-	}
-	return nil
 }

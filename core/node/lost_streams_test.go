@@ -32,8 +32,8 @@ func TestLostStreamsAreCritical(t *testing.T) {
 			cl := ready(t, c, 0)
 			nodetest.Wait(t, 30*time.Second, func() error {
 				st, err := cl.Status(t.Context())
-				if err == nil && (st.Judgment.Verdict == cluster.Critical || len(st.Mechanism) < 3) {
-					err = fmt.Errorf("%s, %d streams", st.Judgment.Sentence, len(st.Mechanism))
+				if err == nil && (st.Judgment.Verdict == cluster.Critical || len(st.InternalBuckets) < 3) {
+					err = fmt.Errorf("%s, %d streams", st.Judgment.Sentence, len(st.InternalBuckets))
 				}
 				return err
 			})

@@ -77,7 +77,7 @@ func (n *Node) keepDrained(ctx context.Context, was bool) bool {
 // handOverLeaders has other nodes lead what this one leads, and take its replicas where
 // a spare node has none. A group that no other node can lead keeps its leader.
 func (n *Node) handOverLeaders(ctx context.Context, v cluster.View) {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	groups := raftGroups{n}
 	step := func(group, to string) {
@@ -126,7 +126,7 @@ func streamOf(group string) string {
 	return "KV_" + group
 }
 
-// Drain implements admin.Membership: the node leads nothing and serves no users until
+// Drain implements the membership of core/admin: the node leads nothing and serves no users until
 // the time is over. It returns once that is so, or the time of the request is over.
 func (m nodeMembership) Drain(ctx context.Context, by core.Operator, name string, last time.Duration) (admin.NodeDrained, error) {
 	m.n.changingNodes.Lock()
@@ -165,7 +165,7 @@ func (m nodeMembership) Drain(ctx context.Context, by core.Operator, name string
 	return out, nil
 }
 
-// Resume implements admin.Membership: it ends a maintenance before its time.
+// Resume implements the membership of core/admin: it ends a maintenance before its time.
 func (m nodeMembership) Resume(ctx context.Context, _ core.Operator, name string) (admin.NodeDrained, error) {
 	m.n.changingNodes.Lock()
 	defer m.n.changingNodes.Unlock()
@@ -188,9 +188,9 @@ func (m nodeMembership) Resume(ctx context.Context, _ core.Operator, name string
 // putMaintenance writes a decision down here, and has every node do the same.
 func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenance) (admin.NodeDrained, error) {
 	out := admin.NodeDrained{Maintenance: next}
-	switch err := m.n.maintenance.decide(next); {
+	switch err := m.n.maintenance.put(next); {
 	case errors.Is(err, errListFull):
-		return out, core.Errorf(core.KindRefused, "%d nodes were in maintenance, and a cluster remembers no more than that", maxDecisions).
+		return out, core.Errorf(core.KindRefused, "%d nodes were in maintenance, and a cluster remembers no more than that", maxNodeRecords).
 			WithNext("stop unibusd on %s without a maintenance, once it may stop: unibusd node plan stop %s", next.Node, next.Node)
 	case err != nil:
 		return out, core.Errorf(core.KindFailed, "the maintenance of %s cannot be written down: %w", next.Node, err).WithNext("check the disk of this node, and run the same command again")
@@ -199,7 +199,7 @@ func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenanc
 		return out, core.Errorf(core.KindConflict, "the maintenance of %s was changed by another request at the same time, which counts", next.Node).
 			WithNext("look at it: unibusd node list")
 	}
-	out.Told, out.NotTold = toldNodes(tellDecisions(ctx, m.n, subjectMaintenance, m.n.maintenance.all()), "")
+	out.Told, out.NotTold = toldNodes(tellNodes(ctx, m.n, subjectMaintenance, m.n.maintenance.all()), "")
 	return out, nil
 }
 
@@ -207,7 +207,7 @@ func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenanc
 func (m nodeMembership) awaitDrained(ctx context.Context, name string) cluster.DrainState {
 	for {
 		state := cluster.DrainStateOf(m.n.observer.Fresh(ctx), name)
-		if state.Pending == "" || !jsapi.Sleep(ctx, removePoll) {
+		if state.Pending == "" || !jsapi.Sleep(ctx, viewPoll) {
 			return state
 		}
 	}

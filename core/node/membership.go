@@ -13,7 +13,9 @@ const membershipFile = "nodes.json"
 // membership holds which nodes commands have added to the cluster, and removed from
 // it. The list only grows, and a removal is final. So the union of two nodes' lists is
 // right whatever each of them missed, and a node that was removed cannot come back.
-type membership struct{ decisionList[core.NodeChange] }
+type membership struct {
+	replicatedList[core.NodeChange]
+}
 
 // load reads the file. A damaged file is an error: a start without it would accept removed nodes.
 func (m *membership) load() error {
@@ -24,11 +26,11 @@ func (m *membership) load() error {
 	return nil
 }
 
-// decide adds a change that was decided here. Without it on disk it does not count.
-func (m *membership) decide(c core.NodeChange) error {
-	switch err := m.decisionList.decide(c); {
+// put adds a change that was decided here. Without it on disk it does not count.
+func (m *membership) put(c core.NodeChange) error {
+	switch err := m.replicatedList.put(c); {
 	case errors.Is(err, errListFull):
-		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxDecisions).
+		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeRecords).
 			WithNext("set nodes = [\"n1\", …] on every node to the nodes that it shall have, and restart them one after the other")
 	case err != nil:
 		return core.Errorf(core.KindFailed, "it cannot be written down that %s was %s: %w", c.Name, c.State, err).WithNext("check the disk of this node, and run the same command again")

@@ -59,20 +59,20 @@ type Node struct {
 	soft        *softAdmissions
 
 	// The cluster.
-	recorder   cluster.Recorder
-	observer   *cluster.Observer
-	observing  background
-	peers      *peers
-	routes     *routeWatch
-	repeats    *repeatFilter                  // of the log
-	unit       string                         // of the service manager
-	seenTwins  atomic.Pointer[[]cluster.Twin] // by the last observation
-	clusterKey *clusterKey
-	dataIDs    dataIDs
-	inForce    inForceWatch
+	recorder       cluster.Recorder
+	observer       *cluster.Observer
+	observing      background
+	peers          *peers
+	routes         *routeWatch
+	repeats        *repeatFilter                           // of the log
+	unit           string                                  // of the service manager
+	seenDuplicates atomic.Pointer[[]cluster.DuplicateName] // by the last observation
+	clusterKey     *clusterKey
+	dataIDs        dataIDs
+	diskCompare    diskComparer
 
 	membership    membership
-	maintenance   decisionList[core.Maintenance]
+	maintenance   replicatedList[core.Maintenance]
 	draining      background
 	changingNodes sync.Mutex // held while a node is added or removed by command
 
@@ -131,9 +131,9 @@ func New(cfg Config) *Node {
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
-	n.configured, n.removed.path = cfg.Operators, filepath.Join(cfg.Data, removedOperatorsFile)
-	n.membership = membership{newDecisionList[core.NodeChange](filepath.Join(cfg.Data, membershipFile))}
-	n.maintenance = newDecisionList[core.Maintenance](filepath.Join(cfg.Data, maintenanceFile))
+	n.configured, n.removed = cfg.Operators, newRemovedOperators(cfg.Data)
+	n.membership = membership{newNodeList[core.NodeChange](filepath.Join(cfg.Data, membershipFile))}
+	n.maintenance = newNodeList[core.Maintenance](filepath.Join(cfg.Data, maintenanceFile))
 	n.selector = newStoreSelector(n)
 	n.clusterKey = newClusterKey(n, filepath.Join(cfg.Data, keys.ClusterKeyFile))
 	return n
@@ -169,8 +169,8 @@ func (n *Node) parts() []part {
 		part{"backup server", n.openBackups, n.closeBackups},                 // before the service that hands the backups out
 		part{"control service", n.openControlService, n.closeControlService}, // after sessions, which it ends, and the nonces, which it shares
 		part{"operators' service", n.openAdminService, n.closeAdminService},
-		part{"comparison with the disk", n.openInForce, n.closeInForce}, // after all that is compared
-		part{"operators", n.openOperators, n.closeOperators},            // last: it ends sessions and tells the peers
+		part{"comparison with the disk", n.openDiskComparison, n.closeDiskComparison}, // after all that is compared
+		part{"operators", n.openOperators, n.closeOperators},                          // last: it ends sessions and tells the peers
 	)
 }
 
@@ -293,3 +293,11 @@ func (n *Node) checkName(ctx context.Context) error { return n.bus.CheckName(ctx
 func (n *Node) openBus(ctx context.Context) error { return n.bus.Open(ctx) }
 
 func (n *Node) closeBus(ctx context.Context) error { return n.bus.Close(ctx) }
+
+// fail ends the node: Run returns the cause.
+func (n *Node) fail(cause error) {
+	select {
+	case n.failed <- cause:
+	default: // the first reason stays
+	}
+}

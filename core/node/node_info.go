@@ -40,15 +40,15 @@ func (n *Node) info() cluster.Info {
 		i.Journal = entry.Authority
 	}
 	i.Now, i.DataID, i.Renewed = core.MillisOf(time.Now()), n.bus.DataID(), n.dataIDs.renewed()
-	if i.InForce = n.inForce.latest.Load(); i.InForce != nil {
-		if c, ok := i.CertificateInForce(); ok {
+	if i.DiskComparison = n.diskCompare.latest.Load(); i.DiskComparison != nil {
+		if c, ok := i.ServedCertificate(); ok {
 			i.CertUntil = c.Until
 		}
-		if len(i.InForce.Disks) > 0 {
-			i.DiskFree = &i.InForce.Disks[0].Free
+		if len(i.DiskComparison.Disks) > 0 {
+			i.DiskFree = &i.DiskComparison.Disks[0].Free
 		}
 	}
-	i.ID, i.Started, i.Twins = n.bus.ID(), core.MillisOf(n.started), n.twins()
+	i.ID, i.Started, i.DuplicateNames = n.bus.ID(), core.MillisOf(n.started), n.duplicateNames()
 	if host, err := os.Hostname(); err == nil {
 		i.Host = host
 	}
@@ -104,14 +104,11 @@ func operatorList(table map[string]core.Operator) []core.Operator {
 func (n *Node) operatorsInfo() *cluster.Operators {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
-	out := &cluster.Operators{List: operatorList(*n.operators.Load()), Removed: n.removed.all()}
+	out := &cluster.Operators{List: operatorList(*n.operators.Load()), Removed: n.removed.all(), Unsaved: n.removed.fault()}
 	for _, op := range n.configured {
-		if _, removed := n.removed.list[op.Key]; removed {
+		if _, removed := n.removed.of(op.Key); removed {
 			out.Leftover = append(out.Leftover, op)
 		}
-	}
-	if n.removed.unsaved != nil {
-		out.Unsaved = n.removed.unsaved.Error()
 	}
 	if n.cfg.Source != nil {
 		out.File = n.cfg.Source.Path()

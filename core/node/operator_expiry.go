@@ -9,10 +9,13 @@ import (
 	"unibus/core/cluster"
 )
 
+// expiryPoll is how long a session may outlast its operator's key.
+const expiryPoll = time.Second
+
 // endExpiredOperators ends the sessions of operators whose keys end while they are
 // connected. The authenticator refuses such a key by the clock, and leaves open sessions.
 func (n *Node) endExpiredOperators(ctx context.Context) {
-	tick := time.NewTicker(configPoll)
+	tick := time.NewTicker(expiryPoll)
 	defer tick.Stop()
 	last := core.MillisOf(time.Now())
 	for {

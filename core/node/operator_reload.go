@@ -34,7 +34,7 @@ func operatorsByKey(ops []core.Operator) map[string]core.Operator {
 // setOperators puts the operators in force into the table and the authenticator, and
 // returns the table before. The caller holds reloading.
 func (n *Node) setOperators() map[string]core.Operator {
-	list := n.operatorsInForce()
+	list := n.admittedOperators()
 	next := operatorsByKey(list)
 	before := *n.operators.Swap(&next)
 	n.auth.SetRemoved(n.removed.keys())
@@ -42,10 +42,10 @@ func (n *Node) setOperators() map[string]core.Operator {
 	return before
 }
 
-// operatorsInForce are the configured operators that were not removed. The caller holds reloading.
-func (n *Node) operatorsInForce() []core.Operator {
+// admittedOperators are the configured operators that were not removed. The caller holds reloading.
+func (n *Node) admittedOperators() []core.Operator {
 	return slices.DeleteFunc(slices.Clone(n.configured), func(op core.Operator) bool {
-		_, removed := n.removed.list[op.Key]
+		_, removed := n.removed.of(op.Key)
 		return removed
 	})
 }
@@ -175,8 +175,8 @@ func (n *Node) watchConfig(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now := n.cfg.Source.Print()
-		if now != seen || now == n.cfg.Source.Loaded() {
+		now := n.cfg.Source.Fingerprint()
+		if now != seen || now == n.cfg.Source.LoadedFingerprint() {
 			seen = now
 			continue
 		}

@@ -24,7 +24,7 @@ type removalRequest struct {
 	Removed []core.RemovedOperator `json:"removed"`
 }
 
-// Remove implements admin.Operators. The key counts as removed here before any
+// Remove implements the operatorRemover of core/admin. The key counts as removed here before any
 // other node is told; a second call for the same key tells the nodes again.
 func (o operatorRemover) Remove(ctx context.Context, by core.Operator, key core.UserID) (admin.OperatorRemoved, error) {
 	o.n.removing.Lock()
@@ -32,7 +32,7 @@ func (o operatorRemover) Remove(ctx context.Context, by core.Operator, key core.
 	removed, known := o.known(string(key))
 	if !known {
 		var err error
-		if removed, err = o.decide(ctx, by, string(key)); err != nil {
+		if removed, err = o.newRemoval(ctx, by, string(key)); err != nil {
 			return admin.OperatorRemoved{}, err
 		}
 	}
@@ -45,13 +45,12 @@ func (o operatorRemover) Remove(ctx context.Context, by core.Operator, key core.
 func (o operatorRemover) known(key string) (core.RemovedOperator, bool) {
 	o.n.reloading.Lock()
 	defer o.n.reloading.Unlock()
-	r, ok := o.n.removed.list[key]
-	return r, ok
+	return o.n.removed.of(key)
 }
 
-// decide refuses a removal that would leave a node without an admin, and a caller that was
+// newRemoval refuses a removal that would leave a node without an admin, and a caller that was
 // removed meanwhile. It looks again once it has excluded removals at other nodes.
-func (o operatorRemover) decide(ctx context.Context, by core.Operator, key string) (core.RemovedOperator, error) {
+func (o operatorRemover) newRemoval(ctx context.Context, by core.Operator, key string) (core.RemovedOperator, error) {
 	none := core.RemovedOperator{}
 	if _, err := o.check(o.n.observer.Fresh(ctx), by, key); err != nil {
 		return none, err
@@ -137,7 +136,7 @@ func (o operatorRemover) claimRemoval(ctx context.Context) error {
 
 // tellNodes has every node, this one included, refuse the key. It names a silent node.
 func (o operatorRemover) tellNodes(ctx context.Context, r core.RemovedOperator) map[string]admin.Ended {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	nodes, err := askEveryNode(ctx, o.n, subjectRemoved, removalRequest{Key: r.Key, Removed: []core.RemovedOperator{r}}, o.n.size(),
 		admin.Ended{Unknown: true, Reason: "it did not answer in time"},
@@ -179,7 +178,7 @@ func (n *Node) addRemovedOperators(some []core.RemovedOperator, key, command str
 	if err != nil && len(fresh) > 0 {
 		n.log.Error("an operator was removed, and a restart of this node will bring it back", "error", err)
 	}
-	if _, ok := n.removed.list[key]; key != "" && !ok {
+	if _, ok := n.removed.of(key); key != "" && !ok {
 		return admin.Ended{Unknown: true, Reason: fmt.Sprintf("it keeps no more than %d removed operators", maxRemovedOperators)}
 	}
 	if err != nil {

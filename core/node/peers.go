@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -47,6 +48,9 @@ type answerFunc func(ctx context.Context, body []byte) any
 
 // slowAnswers is how many slow questions are answered at a time. Further ones get no answer.
 const slowAnswers = 64
+
+// peerTimeout bounds what every node is asked or told for a command: an operator waits for it.
+const peerTimeout = 2 * time.Second
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
@@ -137,7 +141,7 @@ func (p *peers) ask(ctx context.Context, subject string, body []byte, each func(
 // does not answer before ctx ends has the answer silent. It waits for no more than wanted answers.
 func askEveryNode[Reply, Answer any](ctx context.Context, n *Node, subject string, question any, wanted int, silent Answer, read func(Reply) (node string, a Answer)) (map[string]Answer, error) {
 	nodes := map[string]Answer{}
-	for _, name := range n.sessions.names() {
+	for _, name := range n.sessions.expectedNodes() {
 		nodes[name] = silent
 	}
 	body, err := json.Marshal(question)

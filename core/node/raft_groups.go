@@ -47,7 +47,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 // buckets of the control plane have, where they have fewer.
 func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
 	replicas = internalReplicas(replicas, n.size())
-	for _, b := range n.observer.Fresh(ctx).Mechanism {
+	for _, b := range n.observer.Fresh(ctx).InternalBuckets {
 		replicas = max(replicas, b.Wanted)
 	}
 	return n.setInternal(ctx, replicas)
@@ -76,7 +76,7 @@ const lowerTimeout = 10 * time.Second
 func (g raftGroups) awaitLowering(ctx context.Context, replicas int) error {
 	for end := time.Now().Add(lowerTimeout); ; {
 		err := cluster.LoweringUnsafe(g.n.observer.Fresh(ctx), replicas)
-		if core.KindOf(err) != core.KindUnavailable || time.Now().After(end) || !jsapi.Sleep(ctx, settleEvery) {
+		if core.KindOf(err) != core.KindUnavailable || time.Now().After(end) || !jsapi.Sleep(ctx, viewPoll) {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ func (n *Node) answerPresence(body []byte) any {
 	return reply
 }
 
-// Present implements admin.Bus. It asks every node, this one included, and waits only for
+// Present implements the roomBus of core/admin. It asks every node, this one included, and waits only for
 // as many answers as there are nodes online.
 func (b roomBus) Present(ctx context.Context, room core.RoomID) map[string]admin.Present {
 	ctx, cancel := context.WithTimeout(ctx, presenceTimeout)
@@ -66,13 +66,13 @@ func (b roomBus) Present(ctx context.Context, room core.RoomID) map[string]admin
 	return nodes
 }
 
-// Ask implements admin.Bus. The control service publishes it: the operators' service has no
+// Ask implements the roomBus of core/admin. The control service publishes it: the operators' service has no
 // right to publish in rooms.
 func (b roomBus) Ask(room core.RoomID, epoch core.Epoch, member core.UserID) error {
 	return b.n.control.Ask(room, epoch, member)
 }
 
-// UserChanged implements admin.Bus.
+// UserChanged implements the roomBus of core/admin.
 func (b roomBus) UserChanged(ctx context.Context, st core.Store, u core.User) {
 	b.n.control.UserChanged(ctx, st, u)
 }

@@ -87,8 +87,8 @@ func haveReplicas(t *testing.T, cl *admin.Client, replicas, internal int) error 
 	if err != nil {
 		return err
 	}
-	if len(st.Mechanism) != 3 {
-		return fmt.Errorf("the internal buckets are %+v", st.Mechanism)
+	if len(st.InternalBuckets) != 3 {
+		return fmt.Errorf("the internal buckets are %+v", st.InternalBuckets)
 	}
 	for i, b := range st.AllBuckets() {
 		want := replicas

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,9 +42,8 @@ const (
 	reviewEvery     = 250 * time.Millisecond // a change of the file, or of rooms, takes effect within a second
 	reviewDelay     = 350 * time.Millisecond // the user first receives the answer to the request that added the room
 	reviewTimeout   = 30 * time.Second
-	maxRevocations  = 1000 // that are remembered
-	endWithin       = 2 * time.Second
-	awaitEndTimeout = endWithin * 3 / 4 // before the asking node gives up
+	maxRevocations  = 1000                // that are remembered
+	awaitEndTimeout = peerTimeout * 3 / 4 // before the asking node gives up
 )
 
 func newSessions(n *Node) *sessions {
@@ -220,38 +218,11 @@ func (s *sessions) takeDue(now time.Time) []core.UserID {
 	return ids
 }
 
-// fileWatch tells whether any process wrote to a SQLite file since the last call. A
-// commit goes into the file or into the log beside it.
-type fileWatch struct {
-	path              string
-	stamp             [2]fileStamp
-	changedAtLastCall bool // it was written just before the last call, perhaps during the review
-}
-
-type fileStamp struct {
-	modified time.Time
-	size     int64
-}
-
-// written is called with "" while no file is served.
-func (w *fileWatch) written(path string) bool {
-	var now [2]fileStamp
-	for i, p := range []string{path, path + "-wal"} {
-		if st, err := os.Stat(p); err == nil && path != "" {
-			now[i] = fileStamp{st.ModTime(), st.Size()}
-		}
-	}
-	changed := w.path != path || w.stamp != now
-	before := w.changedAtLastCall
-	w.path, w.stamp, w.changedAtLastCall = path, now, changed
-	return path != "" && (changed || before)
-}
-
-// End implements admin.Sessions. It asks every node, this one included, whether the
+// End implements the userSessions of core/admin. It asks every node, this one included, whether the
 // sessions of a revoked user have ended there. The watch here has passed the write of
 // this node's store, so Revision is that of the revocation, or a later one.
 func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended {
-	ctx, cancel := context.WithTimeout(ctx, endWithin)
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
 	req := endRequest{User: u.ID, Updated: u.Updated}
 	if st, err := s.n.storeHandle.Store(); err == nil {
@@ -267,8 +238,9 @@ func (s *sessions) End(ctx context.Context, u core.User) map[string]admin.Ended 
 	return nodes
 }
 
-// names are the configured nodes. The name of a node that was never seen is not known.
-func (s *sessions) names() []string {
+// expectedNodes are the names of the nodes that were seen, and a placeholder for each that never was:
+// its name is not known.
+func (s *sessions) expectedNodes() []string {
 	var names []string
 	for _, node := range s.n.observer.View().Nodes {
 		names = append(names, node.Name)

@@ -112,7 +112,7 @@ func (n *Node) softReply(ctx context.Context) softReply {
 	return softReply{n.cfg.Name, r}
 }
 
-// Rollout implements admin.Sessions. It asks every node which connections enforce would deny.
+// Rollout implements the userSessions of core/admin. It asks every node which connections enforce would deny.
 func (s *sessions) Rollout(ctx context.Context) map[string]admin.RolloutNode {
 	ctx, cancel := context.WithTimeout(ctx, rolloutTimeout)
 	defer cancel()

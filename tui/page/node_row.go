@@ -96,12 +96,12 @@ func diskCell(n cluster.Node) widget.Cell {
 // freeCell is what the fullest file system of a node has free. JetStream's limit does not
 // count it: other files take space too.
 func freeCell(n cluster.Node) widget.Cell {
-	if n.Info == nil || n.Info.InForce == nil || len(n.Info.InForce.Disks) == 0 {
+	if n.Info == nil || n.Info.DiskComparison == nil || len(n.Info.DiskComparison.Disks) == 0 {
 		return widget.NoNumber()
 	}
-	least := slices.MinFunc(n.Info.InForce.Disks, func(a, b cluster.Disk) int { return cmp.Compare(a.Free, b.Free) })
+	least := slices.MinFunc(n.Info.DiskComparison.Disks, func(a, b cluster.Disk) int { return cmp.Compare(a.Free, b.Free) })
 	c := bytesCell(n.Online, least.Free)
-	for _, d := range n.Info.InForce.Disks {
+	for _, d := range n.Info.DiskComparison.Disks {
 		switch d.Level() {
 		case cluster.Critical:
 			return c.WithTone(theme.Bad)
@@ -136,8 +136,8 @@ func certificateCell(rc RenderContext, n cluster.Node) widget.Cell {
 	}
 	c := widget.AgeCell(left)
 	from := core.Millis(0) // not known of an older node
-	if inForce, ok := n.Info.CertificateInForce(); ok {
-		from = inForce.From
+	if served, ok := n.Info.ServedCertificate(); ok {
+		from = served.From
 	}
 	if cluster.CertificateLevel(from, n.Info.CertUntil, rc.Now) != cluster.Healthy {
 		c.Tone = theme.Warn

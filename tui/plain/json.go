@@ -20,19 +20,19 @@ type document struct {
 	Buckets   []bucketDocument  `json:"buckets"`
 	Findings  []cluster.Finding `json:"findings"`
 
-	Sentence  string             `json:"sentence"`
-	Do        string             `json:"do,omitempty"`
-	At        core.Millis        `json:"at"`
-	From      string             `json:"from"`
-	Clustered bool               `json:"clustered"`
-	Expected  int                `json:"expected"`
-	Serving   cluster.Serving    `json:"serving"`
-	Mechanism []bucketDocument   `json:"mechanism,omitempty"`
-	Counts    *core.Counts       `json:"counts,omitempty"`
-	CountsAt  core.Millis        `json:"counts_at,omitempty"`
-	Moving    migrate.State      `json:"moving,omitempty"`
-	Move      *migrationDocument `json:"move,omitempty"`
-	Operator  core.Operator      `json:"operator"`
+	Sentence        string             `json:"sentence"`
+	Do              string             `json:"do,omitempty"`
+	At              core.Millis        `json:"at"`
+	From            string             `json:"from"`
+	Clustered       bool               `json:"clustered"`
+	Expected        int                `json:"expected"`
+	Serving         cluster.Serving    `json:"serving"`
+	InternalBuckets []bucketDocument   `json:"mechanism,omitempty"`
+	Counts          *core.Counts       `json:"counts,omitempty"`
+	CountsAt        core.Millis        `json:"counts_at,omitempty"`
+	Moving          migrate.State      `json:"moving,omitempty"`
+	Move            *migrationDocument `json:"move,omitempty"`
+	Operator        core.Operator      `json:"operator"`
 }
 
 // migrationDocument is a summary; `unibusd migration status --json` prints the
@@ -82,7 +82,7 @@ func JSON(w io.Writer, s admin.Status, m migrate.Status) error {
 		Meta:  metaDocument{Leader: s.Meta.Leader, Meta: s.Meta},
 		Nodes: nonNil(s.Nodes), Buckets: bucketDocuments(s.Buckets), Findings: nonNil(s.Findings),
 		Sentence: s.Sentence, Do: s.Do, At: s.At, From: s.From, Clustered: s.Clustered, Expected: s.Expected,
-		Serving: s.Serving, Mechanism: bucketDocuments(s.Mechanism), Counts: s.Counts, CountsAt: s.CountsAt,
+		Serving: s.Serving, InternalBuckets: bucketDocuments(s.InternalBuckets), Counts: s.Counts, CountsAt: s.CountsAt,
 		Moving: migrate.State(s.Moving), Move: newMigrationDocument(m), Operator: s.Operator,
 	})
 }

@@ -149,11 +149,11 @@ func writeNodes(w io.Writer, v cluster.View) error {
 
 // freeText is what each file system of a node has free.
 func freeText(n cluster.Node) string {
-	if !n.Online || n.Info == nil || n.Info.InForce == nil {
+	if !n.Online || n.Info == nil || n.Info.DiskComparison == nil {
 		return "-"
 	}
 	var parts []string
-	for _, d := range n.Info.InForce.Disks {
+	for _, d := range n.Info.DiskComparison.Disks {
 		parts = append(parts, widget.FormatSize(d.Free))
 	}
 	return orDash(strings.Join(parts, ", "))

@@ -74,7 +74,7 @@ func Healthy() ClusterState {
 	for _, n := range []string{"UNIBUS_control", "UNIBUS_nonces"} {
 		b := bucket(n, "n1")
 		b.Keys, b.Bytes, b.LastSeq = 2, 1340, 9
-		v.Mechanism = append(v.Mechanism, b)
+		v.InternalBuckets = append(v.InternalBuckets, b)
 	}
 	state := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
 	state.Audit = sampleAudit(state.Users)
@@ -98,7 +98,7 @@ func node(name string, i int, leads []string) cluster.Node {
 			Loopback: true, Store: core.BackendKV, Replicas: 3, Serving: cluster.Serving{Backend: core.BackendKV},
 			ProvenMS: []int64{400, -1, 200}[i], CertUntil: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour)), SyncWrites: true,
 			Hears: othersOf(name), ListsNodes: true,
-			InForce: &cluster.InForce{
+			DiskComparison: &cluster.DiskComparison{
 				Certificates: []cluster.Certificate{{Use: cluster.UseClients, File: "/etc/unibus/node.crt", From: ago(754 * 24 * time.Hour), Until: core.MillisOf(Now.Add(71*24*time.Hour + time.Hour))}},
 				Disks:        []cluster.Disk{{Path: "/var/lib/unibus", Free: 31e9, Total: 55e9, FreeFiles: 3e6, Files: 4e6}},
 			},
@@ -138,13 +138,13 @@ func FullDisk() ClusterState {
 	state := Healthy()
 	n := &state.Status.Nodes[2]
 	info := *n.Info
-	info.InForce = &cluster.InForce{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: 0, Total: 55e9}}}
+	info.DiskComparison = &cluster.DiskComparison{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: 0, Total: 55e9}}}
 	n.Off, n.Meta, n.Leads, n.Info = true, "", nil, &info
 	for i := range state.Status.Nodes {
 		state.Status.Nodes[i].Info.Journal = state.Status.Authority
 	}
 	state.Status.Meta.Online = 2
-	for _, buckets := range [][]cluster.Bucket{state.Status.Buckets, state.Status.Mechanism} {
+	for _, buckets := range [][]cluster.Bucket{state.Status.Buckets, state.Status.InternalBuckets} {
 		for i := range buckets {
 			buckets[i].Replicas[2].State = cluster.ReplicaOffline
 		}
@@ -197,7 +197,7 @@ func takeDown(state *ClusterState, i int, since time.Duration) {
 		}
 	}
 	off(state.Status.Buckets)
-	off(state.Status.Mechanism)
+	off(state.Status.InternalBuckets)
 	state.Rollout.Nodes = maps.Clone(state.Rollout.Nodes)
 	state.Rollout.Nodes[n.Name] = admin.RolloutNode{Unknown: true}
 	state.Rollout.Safe, state.Rollout.Verdict = false, "not known: no answer from "+n.Name

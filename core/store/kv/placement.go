@@ -103,7 +103,7 @@ func (b *placementQueue) deliver(at placementRequest, name string) bool {
 	}
 	reader := b.waiting[at][0]
 	b.remove(at, reader)
-	reader <- name // it has room for one, and no other comes
+	reader <- name // it has a buffer of one, and no other comes
 	return true
 }
 

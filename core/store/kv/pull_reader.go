@@ -52,16 +52,16 @@ type pullReader struct {
 	counted   uint64        // messages, as the consumer counts them
 }
 
-// pull drains a consumer up to the point where nothing is pending and the fence
+// pull drains a consumer up to the point where nothing is pending and the target
 // has been passed.
-func (bc *bucketClient) pull(ctx context.Context, s scan, consumer string, fence uint64, quiet time.Duration, each func(entry) error) error {
+func (bc *bucketClient) pull(ctx context.Context, s scan, consumer string, targetSeq uint64, quiet time.Duration, each func(entry) error) error {
 	p, err := bc.newPullReader(s, consumer)
 	if err != nil {
 		return err
 	}
 	defer p.close()
 	p.slots, p.quiet = bc.pullSlots, quiet
-	return p.drain(ctx, s, fence, each)
+	return p.drain(ctx, s, targetSeq, each)
 }
 
 func (bc *bucketClient) newPullReader(s scan, consumer string) (*pullReader, error) {
@@ -84,8 +84,8 @@ func (p *pullReader) close() {
 }
 
 // drain reads on where the last one ended.
-func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
-	end := scanEnd{client: p.client, s: s, fence: fence}
+func (p *pullReader) drain(ctx context.Context, s scan, targetSeq uint64, each func(entry) error) error {
+	end := scanEnd{client: p.client, s: s, targetSeq: targetSeq}
 	for {
 		msg, at, err := p.message(ctx)
 		if err != nil {
@@ -95,7 +95,7 @@ func (p *pullReader) drain(ctx context.Context, s scan, fence uint64, each func(
 		if err := each(e); err != nil {
 			return err
 		}
-		if at.pending > 0 && (e.rev < end.fence || !p.drained(ctx)) {
+		if at.pending > 0 && (e.rev < end.targetSeq || !p.drained(ctx)) {
 			continue
 		}
 		if over, err := end.reached(ctx, e.rev); over || err != nil {
@@ -275,10 +275,10 @@ func parseDelivery(reply string) (d delivery, ok bool) {
 
 // scanEnd decides when a scan has everything.
 type scanEnd struct {
-	client *bucketClient
-	s      scan
-	fence  uint64
-	since  time.Time // when the fence was reached first
+	client    *bucketClient
+	s         scan
+	targetSeq uint64
+	since     time.Time // when targetSeq was reached first
 }
 
 // reached is called if the consumer says that nothing is left after rev. The
@@ -286,8 +286,8 @@ type scanEnd struct {
 // reached asks the leader, whose own store is read: if its last revision is rev,
 // the reader has seen everything.
 func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
-	if rev < n.fence || !n.s.exact {
-		return rev >= n.fence, nil
+	if rev < n.targetSeq || !n.s.exact {
+		return rev >= n.targetSeq, nil
 	}
 	if n.since.IsZero() {
 		n.since = time.Now()
@@ -307,6 +307,6 @@ func (n *scanEnd) reached(ctx context.Context, rev uint64) (bool, error) {
 		return false, core.Errorf(core.KindUnavailable, "%s is written so much that no revision of it could be read", n.s.bucket).
 			WithNext("try again when less is written")
 	}
-	n.fence = info.State.LastSeq
+	n.targetSeq = info.State.LastSeq
 	return false, nil
 }

@@ -22,7 +22,7 @@ type Config struct {
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
 
-	// A table that is read in key order is sorted in parts of SortMemory bytes (0:
+	// A table that is read in key order is sorted in parts of sortMemory bytes (0:
 	// 4 MiB); one that is larger goes through a file in TempDir that only its
 	// owner can open. "": the system's own; a directory that is not there is made.
 	TempDir    string

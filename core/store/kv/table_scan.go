@@ -18,11 +18,11 @@ type scan struct {
 // replica that lags. It fails when nothing arrives for some operation timeouts;
 // there is no bound on the whole.
 func (bc *bucketClient) run(ctx context.Context, s scan, each func(entry) error) error {
-	fence, found, err := bc.newest(ctx, s)
+	newest, found, err := bc.newest(ctx, s)
 	if err != nil || !found {
 		return err
 	}
-	return bc.runTo(ctx, s, fence.rev, each)
+	return bc.runTo(ctx, s, newest.rev, each)
 }
 
 // newest asks the leader for the last write that a scan would see.
@@ -43,12 +43,12 @@ func (s scan) doing() string {
 	return "reading " + s.bucket + " from the replica of " + s.node
 }
 
-// runTo is run once the fence is known.
-func (bc *bucketClient) runTo(ctx context.Context, s scan, fence uint64, each func(entry) error) error {
+// runTo is run once the last sequence of the scan is known.
+func (bc *bucketClient) runTo(ctx context.Context, s scan, targetSeq uint64, each func(entry) error) error {
 	name, err := bc.placeConsumer(ctx, s)
 	if err != nil {
 		return explain(err, s.doing())
 	}
 	defer bc.discard(s.bucket, name)
-	return explain(bc.pull(ctx, s, name, fence, scanPatience*bc.timeout, each), s.doing())
+	return explain(bc.pull(ctx, s, name, targetSeq, scanPatience*bc.timeout, each), s.doing())
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // A replica that has not yet got everything the leader had is waited for.
-func TestScanWaitsForTheFence(t *testing.T) {
+func TestScanWaitsForItsLastSequence(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
@@ -33,7 +33,7 @@ func TestScanWaitsForTheFence(t *testing.T) {
 		return err
 	}))
 	if seen != 2 {
-		t.Errorf("the scan ended after %d rows, before the fence", seen)
+		t.Errorf("the scan ended after %d rows, before its last sequence", seen)
 	}
 	s.timeout = defaultTimeout / 10
 	wantKind(t, s.runTo(ctx, sc, e.rev+9, func(entry) error { return nil }), core.KindUnavailable)

@@ -28,13 +28,13 @@ type watch struct {
 	large   bool     // the table is large: see largeTable
 
 	// Guarded by owner.mu.
-	table     *table
-	delivered uint64 // messages, as the consumer counts them
-	heard     time.Time
-	dead      bool
-	fence     uint64
-	fenced    bool          // the fence is known
-	ready     chan struct{} // closed when the fence is reached
+	table       *table
+	delivered   uint64 // messages, as the consumer counts them
+	heard       time.Time
+	dead        bool
+	targetSeq   uint64
+	targetKnown bool          // targetSeq is known
+	ready       chan struct{} // closed when targetSeq is reached
 }
 
 func (wb *watchedBucket) newWatch() *watch {
@@ -113,7 +113,7 @@ func (n *watch) handle(msg *nats.Msg) {
 		return
 	}
 	wb.apply(n, e, r, msg.Header)
-	if n.fenced {
+	if n.targetKnown {
 		n.reach()
 	}
 }
@@ -136,11 +136,11 @@ func (n *watch) beat(msg *nats.Msg) {
 	}
 }
 
-// setFence sets the sequence that the watch has to reach before it can be used.
-func (n *watch) setFence(seq uint64) {
+// setTarget sets the sequence that the watch has to reach before it can be used.
+func (n *watch) setTarget(seq uint64) {
 	n.owner.mu.Lock()
 	defer n.owner.mu.Unlock()
-	n.fence, n.fenced = seq, true
+	n.targetSeq, n.targetKnown = seq, true
 	select {
 	case <-n.ready:
 		n.ready = make(chan struct{})
@@ -150,7 +150,7 @@ func (n *watch) setFence(seq uint64) {
 }
 
 func (n *watch) reach() {
-	if n.table.seq < n.fence {
+	if n.table.seq < n.targetSeq {
 		return
 	}
 	select {
@@ -160,7 +160,7 @@ func (n *watch) reach() {
 	}
 }
 
-// caughtUp waits for the fence as long as messages arrive: a replica that lags may
+// caughtUp waits for targetSeq as long as messages arrive: a replica that lags may
 // be a bad choice, and sends heartbeats like any other. Starting a large table
 // again is a worse choice, so that gets more time.
 func (n *watch) caughtUp(ctx context.Context) error {

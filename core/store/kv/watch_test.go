@@ -19,7 +19,7 @@ func TestHeartbeatsAloneAreNoProgress(t *testing.T) {
 	wb := newWatchedBucket(&bucketClient{log: slog.New(slog.DiscardHandler)}, core.TableUsers, "n1", func(Change) {}, func(*core.Error) {})
 	n := wb.newWatch()
 	n.large = true
-	n.setFence(5)
+	n.setTarget(5)
 	life, end := context.WithTimeout(t.Context(), 30*time.Second)
 	defer end()
 	over := make(chan error, 1)

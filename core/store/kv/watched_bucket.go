@@ -214,7 +214,7 @@ func (wb *watchedBucket) catchUpWithOld(ctx context.Context, n *watch, try int) 
 	wb.mu.RLock()
 	seq := wb.cur.table.seq
 	wb.mu.RUnlock()
-	n.setFence(seq)
+	n.setTarget(seq)
 	if err := n.caughtUp(ctx); err == nil || try == 0 || ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -228,7 +228,7 @@ func (wb *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {
 	if err := n.start(ctx); err != nil {
 		return err
 	}
-	fence, err := wb.newestSequence(ctx, n.filters)
+	target, err := wb.newestSequence(ctx, n.filters)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (wb *watchedBucket) startAndCatchUp(ctx context.Context, n *watch) error {
 	if err := wb.sameStream(info.Created); err != nil {
 		return err
 	}
-	n.setFence(fence)
+	n.setTarget(target)
 	return n.caughtUp(ctx)
 }
 

@@ -17,8 +17,8 @@ type Config struct {
 	Path        string        // the database file
 	Create      bool          // make a missing or zero-length file; otherwise it is refused
 	ReadOnly    bool          // never write to the file; every change gives KindRefused
-	Backup      bool          // the file is a backup: only read; it may be signed, and no move has ever touched it
-	AllowFenced bool          // open a file that is fenced too: for a move's own use
+	Backup      bool          // the file is a backup: only read; it may be signed, and no migration has ever touched it
+	AllowFenced bool          // open a file that is fenced too: for the migration's own use
 	Timeout     time.Duration // of one operation, 0: 5 s; of a whole Export or Import, 12 times that
 }
 

@@ -177,10 +177,10 @@ func addFacts(f *page.LabeledLines, n cluster.Node) {
 
 // addDisks adds each file system that a node writes to.
 func addDisks(f *page.LabeledLines, n cluster.Node) {
-	if n.Info == nil || n.Info.InForce == nil {
+	if n.Info == nil || n.Info.DiskComparison == nil {
 		return
 	}
-	for _, d := range n.Info.InForce.Disks {
+	for _, d := range n.Info.DiskComparison.Disks {
 		text := fmt.Sprintf("%s of %s free at %s", widget.FormatSize(d.Free), widget.FormatSize(d.Total), widget.Sanitize(d.Path))
 		if d.Level() != cluster.Healthy {
 			text = f.Context.Paint(theme.Warn, text)

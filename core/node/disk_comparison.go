@@ -18,14 +18,14 @@ import (
 	"unibus/core/keys"
 )
 
-// inForceEvery is the pause between two comparisons of what the node uses with its disks.
-const inForceEvery = 2 * time.Second
+// compareEvery is the pause between two comparisons of what the node uses with its disks.
+const compareEvery = 2 * time.Second
 
-// inForceWatch compares what the node uses with what is on disk. It has a goroutine of its
+// diskComparer compares what the node uses with what is on disk. It has a goroutine of its
 // own: a disk that does not answer delays the comparison, and not the node's answers.
-type inForceWatch struct {
+type diskComparer struct {
 	background
-	latest atomic.Pointer[cluster.InForce]
+	latest atomic.Pointer[cluster.DiskComparison]
 
 	// Directories stay open, so that no other one gets their inodes.
 	data, streams *os.File
@@ -33,19 +33,19 @@ type inForceWatch struct {
 	missed map[string]bool // buckets whose directory was not there at the last comparison
 }
 
-func (n *Node) openInForce(context.Context) error {
-	w := &n.inForce
+func (n *Node) openDiskComparison(context.Context) error {
+	w := &n.diskCompare
 	w.missed = map[string]bool{}
 	w.data, w.streams = openDir(n.cfg.Data), openDir(n.bus.StreamDir())
-	n.compareInForce()
+	n.compareWithDisk()
 	ctx := w.start()
-	w.run(func() { repeat(ctx, inForceEvery, n.compareInForce) })
+	w.run(func() { repeat(ctx, compareEvery, n.compareWithDisk) })
 	return nil
 }
 
-func (n *Node) closeInForce(context.Context) error {
-	n.inForce.stop()
-	for _, d := range []*os.File{n.inForce.data, n.inForce.streams} {
+func (n *Node) closeDiskComparison(context.Context) error {
+	n.diskCompare.stop()
+	for _, d := range []*os.File{n.diskCompare.data, n.diskCompare.streams} {
 		_ = d.Close() // it was only held
 	}
 	return nil
@@ -60,20 +60,20 @@ func openDir(path string) *os.File {
 	return d
 }
 
-func (n *Node) compareInForce() {
-	n.keepRemovedOperators()
-	now := &cluster.InForce{Certificates: certificatesInForce(n.bus.Certificates()), Files: n.misplacedFiles(), Disks: n.disks()}
+func (n *Node) compareWithDisk() {
+	n.restoreLists()
+	now := &cluster.DiskComparison{Certificates: servedCertificates(n.bus.Certificates()), Files: n.misplacedFiles(), Disks: n.disks()}
 	if names := n.needRestart.Load(); names != nil {
 		now.NeedRestart = *names
 	}
-	n.inForce.latest.Store(now)
+	n.diskCompare.latest.Store(now)
 }
 
-func certificatesInForce(c bus.Certificates) []cluster.Certificate {
+func servedCertificates(c bus.Certificates) []cluster.Certificate {
 	var out []cluster.Certificate
 	for _, u := range []struct {
 		use  cluster.CertificateUse
-		cert *bus.CertificateInForce
+		cert *bus.ServedCertificate
 	}{{cluster.UseClients, c.Clients}, {cluster.UseRoutes, c.Routes}, {cluster.UseAuthority, c.Authority}} {
 		if u.cert == nil {
 			continue
@@ -97,7 +97,7 @@ func (n *Node) misplacedFiles() []cluster.MisplacedFile {
 			add(cluster.PartDatabase, path, map[bool]cluster.FileState{true: cluster.FileReplaced, false: cluster.FileMissing}[replaced])
 		}
 	}
-	if gone := placeOf(n.inForce.data, n.cfg.Data); gone != "" {
+	if gone := placeOf(n.diskCompare.data, n.cfg.Data); gone != "" {
 		add(cluster.PartData, n.cfg.Data, gone) // what is in it is gone as well
 	} else {
 		add(cluster.PartAudit, filepath.Join(n.cfg.Data, auditFile), auditState(n.audit.FileState()))
@@ -155,7 +155,7 @@ func auditState(s audit.FileState) cluster.FileState {
 // a replica, if it is not there any more.
 func (n *Node) misplacedStreams() []cluster.MisplacedFile {
 	dir := n.bus.StreamDir()
-	if gone := placeOf(n.inForce.streams, dir); gone != "" {
+	if gone := placeOf(n.diskCompare.streams, dir); gone != "" {
 		return []cluster.MisplacedFile{{Part: cluster.PartStreams, Path: dir, State: gone}}
 	}
 	var out []cluster.MisplacedFile
@@ -168,12 +168,12 @@ func (n *Node) misplacedStreams() []cluster.MisplacedFile {
 		if presence(at) == "" {
 			continue
 		}
-		if n.inForce.missed[b.Name] { // a new replica has no directory for a moment
+		if n.diskCompare.missed[b.Name] { // a new replica has no directory for a moment
 			out = append(out, cluster.MisplacedFile{Part: cluster.PartStreams, Path: at, State: cluster.FileMissing})
 		}
 		missed[b.Name] = true
 	}
-	n.inForce.missed = missed
+	n.diskCompare.missed = missed
 	return out
 }
 
@@ -201,16 +201,15 @@ func (k *clusterKey) fileState() cluster.FileState {
 	return ""
 }
 
-// keepRemovedOperators writes the list of removed operators again if its file was removed:
-// a start without it would admit them.
-func (n *Node) keepRemovedOperators() {
-	n.reloading.Lock()
-	defer n.reloading.Unlock()
-	if len(n.removed.list) == 0 || !wasRemoved(n.removed.path) {
-		return
-	}
-	if n.removed.unsaved = n.removed.save(); n.removed.unsaved == nil {
-		n.log.Warn("the file with the removed operators was gone, and was written again", "file", n.removed.path)
+// restoreLists writes the lists again whose files were removed: a start without them
+// would admit removed operators and removed nodes.
+func (n *Node) restoreLists() {
+	for path, restore := range map[string]func() bool{
+		n.removed.path: n.removed.restore, n.membership.path: n.membership.restore, n.maintenance.path: n.maintenance.restore,
+	} {
+		if restore() {
+			n.log.Warn("the file of a list that all nodes keep was gone, and was written again", "file", path)
+		}
 	}
 }
 

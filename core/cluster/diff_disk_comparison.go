@@ -2,15 +2,15 @@ package cluster
 
 import "slices"
 
-// inForce notes files that were removed or replaced under a node between two Views, and
+// diskComparison notes files that were removed or replaced under a node between two Views, and
 // those that are in their place again.
-func (d *diff) inForce(old, next View) {
+func (d *diff) diskComparison(old, next View) {
 	for _, i := range next.infos() {
 		was, _ := old.node(i.Name)
-		if i.InForce == nil || was.Info == nil || was.Info.InForce == nil {
+		if i.DiskComparison == nil || was.Info == nil || was.Info.DiskComparison == nil {
 			continue
 		}
-		before, now := was.Info.InForce.Files, i.InForce.Files
+		before, now := was.Info.DiskComparison.Files, i.DiskComparison.Files
 		for _, f := range now {
 			if !slices.Contains(before, f) {
 				finding := misplacedFile(next, i, f)

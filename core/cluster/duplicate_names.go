@@ -9,13 +9,13 @@ import (
 	"unibus/core"
 )
 
-// Twin is a name under which more than one server is connected.
-type Twin struct {
+// DuplicateName is a name under which more than one server is connected.
+type DuplicateName struct {
 	Name string `json:"name"`
 	Runs []Run  `json:"runs"` // by their beginning, as far as it is known
 }
 
-// Run is one of the servers of a Twin.
+// Run is one of the servers of a DuplicateName.
 type Run struct {
 	ID      string      `json:"id"`                // nats-server's
 	Address string      `json:"address,omitempty"` // where its connection comes from
@@ -25,14 +25,14 @@ type Run struct {
 	Started core.Millis `json:"started,omitempty"`
 }
 
-// mergeTwins are the names that this node, or another one that answers, hears twice. Two
+// mergeDuplicateNames are the names that this node, or another one that answers, hears twice. Two
 // servers of one name do not hear each other, so that each of them learns it from a third.
-func (m *observations) mergeTwins(own []Twin, now time.Time) []Twin {
-	byName := map[string]*Twin{}
-	add := func(twins []Twin) {
-		for _, t := range twins {
+func (m *observations) mergeDuplicateNames(own []DuplicateName, now time.Time) []DuplicateName {
+	byName := map[string]*DuplicateName{}
+	add := func(names []DuplicateName) {
+		for _, t := range names {
 			if byName[t.Name] == nil && validName(t.Name) && len(byName) < maxNodes {
-				byName[t.Name] = &Twin{Name: t.Name}
+				byName[t.Name] = &DuplicateName{Name: t.Name}
 			}
 			if known := byName[t.Name]; known != nil {
 				known.add(t.Runs)
@@ -42,10 +42,10 @@ func (m *observations) mergeTwins(own []Twin, now time.Time) []Twin {
 	add(own)
 	for _, n := range m.answering(now) {
 		if n.info != nil && n.name != m.cfg.Name {
-			add(n.info.Twins)
+			add(n.info.DuplicateNames)
 		}
 	}
-	var out []Twin
+	var out []DuplicateName
 	for _, t := range byName {
 		for i := range t.Runs {
 			t.Runs[i].describe(m.runs[t.Runs[i].ID])
@@ -53,14 +53,14 @@ func (m *observations) mergeTwins(own []Twin, now time.Time) []Twin {
 		slices.SortFunc(t.Runs, func(a, b Run) int { return cmp.Or(cmp.Compare(a.Started, b.Started), cmp.Compare(a.ID, b.ID)) })
 		out = append(out, *t)
 	}
-	slices.SortFunc(out, func(a, b Twin) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b DuplicateName) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
 // maxRuns bounds what other nodes can make this one remember of a name.
 const maxRuns = 8
 
-func (t *Twin) add(runs []Run) {
+func (t *DuplicateName) add(runs []Run) {
 	for _, r := range runs {
 		i := slices.IndexFunc(t.Runs, func(known Run) bool { return known.ID == r.ID })
 		switch {
@@ -96,7 +96,7 @@ func (m *observations) hearRun(i Info) {
 	if len(m.runs) >= 2*maxNodes {
 		clear(m.runs)
 	}
-	i.Twins, i.Operators = nil, nil
+	i.DuplicateNames, i.Operators = nil, nil
 	m.runs[i.ID] = i
 }
 
@@ -104,13 +104,13 @@ func (m *observations) hearRun(i Info) {
 // that answers: the first one stays the node, so that the picture of it does not swing.
 func (m *observations) isOtherRun(name, id string, now time.Time) bool {
 	n := m.nodes[name]
-	return n != nil && m.twins[name] && id != "" && n.server.ID != "" && n.server.ID != id && now.Sub(n.heard) <= m.cfg.Lost
+	return n != nil && m.duplicates[name] && id != "" && n.server.ID != "" && n.server.ID != id && now.Sub(n.heard) <= m.cfg.Lost
 }
 
-// judgeTwins is about two servers that are one member of every raft group.
-func judgeTwins(v View) []Finding {
+// judgeDuplicateNames is about two servers that are one member of every raft group.
+func judgeDuplicateNames(v View) []Finding {
 	var fs []Finding
-	for _, t := range v.Twins {
+	for _, t := range v.DuplicateNames {
 		var places []string
 		for _, r := range t.Runs {
 			places = append(places, r.place())
@@ -146,17 +146,17 @@ func (r Run) place() string {
 	return fmt.Sprintf("%s (process %d, listening on %s)", where, r.PID, shownText(r.Listen, ".:[]"))
 }
 
-// twins notes names that are there twice, and that are not any more.
-func (d *diff) twins(old, next View) {
+// duplicateNames notes names that are there twice, and that are not any more.
+func (d *diff) duplicateNames(old, next View) {
 	has := func(v View, name string) bool {
-		return slices.ContainsFunc(v.Twins, func(t Twin) bool { return t.Name == name })
+		return slices.ContainsFunc(v.DuplicateNames, func(t DuplicateName) bool { return t.Name == name })
 	}
-	for _, t := range next.Twins {
+	for _, t := range next.DuplicateNames {
 		if !has(old, t.Name) {
 			d.add(Critical, t.Name, "runs %s", times(len(t.Runs)))
 		}
 	}
-	for _, t := range old.Twins {
+	for _, t := range old.DuplicateNames {
 		if !has(next, t.Name) {
 			d.add(Note, t.Name, "runs once")
 		}

@@ -16,10 +16,10 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestSettingsInForce: what the configuration file says and the running node does not do is
+// TestChangedSettings: what the configuration file says and the running node does not do is
 // said, and so is a log that goes to a deleted file. A list of removed operators that was
 // deleted is written again, because a start without it would admit them.
-func TestSettingsInForce(t *testing.T) {
+func TestChangedSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "n1.toml")

@@ -10,23 +10,23 @@ import (
 	"unibus/core"
 )
 
-// judgeInForce compares what the nodes use with what is on their disks.
-func judgeInForce(v View, now time.Time) []Finding {
+// judgeDiskComparison compares what the nodes use with what is on their disks.
+func judgeDiskComparison(v View, now time.Time) []Finding {
 	var fs []Finding
 	for _, i := range v.infos() {
 		fs = append(fs, certificates(i, now)...)
-		if i.InForce == nil {
+		if i.DiskComparison == nil {
 			continue // an older node
 		}
-		for _, f := range i.InForce.Files {
+		for _, f := range i.DiskComparison.Files {
 			fs = append(fs, misplacedFile(v, i, f))
 		}
-		for _, d := range i.InForce.Disks {
+		for _, d := range i.DiskComparison.Disks {
 			if l := d.Level(); l != Healthy {
 				fs = append(fs, fillingDisk(v, i, d, l))
 			}
 		}
-		if names := i.InForce.NeedRestart; len(names) > 0 {
+		if names := i.DiskComparison.NeedRestart; len(names) > 0 {
 			fs = append(fs, Finding{
 				Note, "node." + i.Name,
 				fmt.Sprintf("The configuration file of %s has changed since it started: %s %s not in force there.", i.Name, flagNames(names), plural(len(names), "is", "are")),
@@ -271,9 +271,9 @@ func (v View) notCurrentOn(node string) []string {
 	return out
 }
 
-// CertificateInForce returns the one of a node's certificates that ends first; false where
+// ServedCertificate returns the one of a node's certificates that ends first; false where
 // none is known.
-func (i Info) CertificateInForce() (Certificate, bool) {
+func (i Info) ServedCertificate() (Certificate, bool) {
 	certs := slices.DeleteFunc(slices.Clone(i.certificates()), func(c Certificate) bool { return c.Until == 0 })
 	if len(certs) == 0 {
 		return Certificate{}, false
@@ -284,8 +284,8 @@ func (i Info) CertificateInForce() (Certificate, bool) {
 }
 
 func (i Info) certificates() []Certificate {
-	if i.InForce == nil { // an older node
+	if i.DiskComparison == nil { // an older node
 		return []Certificate{{Use: UseClients, Until: i.CertUntil}}
 	}
-	return i.InForce.Certificates
+	return i.DiskComparison.Certificates
 }

@@ -2,6 +2,8 @@ package node
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -9,7 +11,7 @@ import (
 	"unibus/core/config"
 )
 
-// listTest is a node that has only its lists of decisions.
+// listTest is a node that has only its replicated lists.
 func listTest(t *testing.T) *Node {
 	t.Helper()
 	return New(Config{Node: config.Node{Name: "n1", Data: t.TempDir()}})
@@ -22,20 +24,20 @@ func wantRefusal(t *testing.T, what string, err error, kind core.Kind, text stri
 	}
 }
 
-// TestDecisionThatIsNotTaken: a list that is full and a decision of another node that
+// TestRecordThatIsNotTaken: a list that is full and a decision of another node that
 // counts are told apart, and change nothing.
-func TestDecisionThatIsNotTaken(t *testing.T) {
+func TestRecordThatIsNotTaken(t *testing.T) {
 	t.Parallel()
 	n := listTest(t)
 	removed := core.NodeChange{Name: "n9", State: core.NodeRemoved, By: "ben", At: 1}
 	if _, err := n.membership.add([]core.NodeChange{removed}); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.membership.decide(removed); err != nil {
+	if err := n.membership.put(removed); err != nil {
 		t.Errorf("the same again: %v", err)
 	}
 	added := core.NodeChange{Name: "n9", State: core.NodeAdded, By: "ana", At: 2}
-	wantRefusal(t, "adding a removed node", n.membership.decide(added), core.KindConflict, "n9 was removed by ben at the same time")
+	wantRefusal(t, "adding a removed node", n.membership.put(added), core.KindConflict, "n9 was removed by ben at the same time")
 
 	ended := core.Maintenance{Node: "n9", By: "ben", At: 5, Ended: true}
 	if _, err := n.maintenance.add([]core.Maintenance{ended}); err != nil {
@@ -45,7 +47,7 @@ func TestDecisionThatIsNotTaken(t *testing.T) {
 	_, err := m.putMaintenance(t.Context(), core.Maintenance{Node: "n9", By: "ana", At: 5})
 	wantRefusal(t, "a maintenance that another one supersedes", err, core.KindConflict, "changed by another request")
 
-	for i := range maxDecisions {
+	for i := range maxNodeRecords {
 		name := fmt.Sprint("x", i)
 		if _, err := n.membership.add([]core.NodeChange{{Name: name, State: core.NodeAdded}}); err != nil {
 			t.Fatal(err)
@@ -54,11 +56,41 @@ func TestDecisionThatIsNotTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	full := n.membership.decide(core.NodeChange{Name: "n8", State: core.NodeAdded, By: "ana", At: 2})
+	full := n.membership.put(core.NodeChange{Name: "n8", State: core.NodeAdded, By: "ana", At: 2})
 	wantRefusal(t, "a full list of nodes", full, core.KindRefused, "200 nodes were added or removed by command")
 	_, err = m.putMaintenance(t.Context(), core.Maintenance{Node: "n8", By: "ana", At: 2})
 	wantRefusal(t, "a full list of maintenance", err, core.KindRefused, "200 nodes were in maintenance")
-	if _, ok := n.membership.of("n8"); ok || len(n.maintenance.all()) != maxDecisions {
+	if _, ok := n.membership.of("n8"); ok || len(n.maintenance.all()) != maxNodeRecords {
 		t.Error("a full list took one more")
 	}
+}
+
+// TestDeletedListIsWrittenAgain: a list whose file was deleted under the node is on disk
+// again, so that a restart knows the nodes that were removed.
+func TestDeletedListIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	n := listTest(t)
+	if n.restoreLists(); exists(n.membership.path) {
+		t.Error("an empty list was written")
+	}
+	removed := core.NodeChange{Name: "n9", State: core.NodeRemoved, By: "ben", At: 1}
+	if err := n.membership.put(removed); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(n.membership.path); err != nil {
+		t.Fatal(err)
+	}
+	n.restoreLists()
+	again := New(Config{Node: config.Node{Name: "n1", Data: filepath.Dir(n.membership.path)}})
+	if err := again.membership.load(); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := again.membership.of("n9"); !ok || c != removed {
+		t.Errorf("after a restart: %+v %v", c, ok)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

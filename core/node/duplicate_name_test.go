@@ -19,8 +19,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// twinOf is a second node of the name of node i, with a data directory and ports of its own.
-func twinOf(t *testing.T, c *nodetest.Cluster, i int) config.Node {
+// duplicateOf is a second node with the name of node i, with a data directory and ports of its own.
+func duplicateOf(t *testing.T, c *nodetest.Cluster, i int) config.Node {
 	t.Helper()
 	twin, ports := c.Configs[i], nodetest.Ports(t, 2)
 	twin.Data = filepath.Join(t.TempDir(), "twin")
@@ -71,9 +71,9 @@ func secureRoutes(t *testing.T, c *nodetest.Cluster) {
 func testSecondNode(t *testing.T, prepare func(*nodetest.Cluster)) {
 	c := nodetest.Start(t, nodetest.Config{Nodes: 3, Store: core.BackendKV, Before: prepare})
 	c.WaitServing(core.BackendKV, 0, 1, 2)
-	direct := twinOf(t, c, 1)
-	hearsay := twinOf(t, c, 1)
-	hearsay.Routes = []string{c.Configs[0].ClusterListen, hearsay.ClusterListen, c.Configs[2].ClusterListen}
+	direct := duplicateOf(t, c, 1)
+	indirect := duplicateOf(t, c, 1)
+	indirect.Routes = []string{c.Configs[0].ClusterListen, indirect.ClusterListen, c.Configs[2].ClusterListen}
 	var tries sync.WaitGroup
 	for _, try := range []struct {
 		name string
@@ -81,7 +81,7 @@ func testSecondNode(t *testing.T, prepare func(*nodetest.Cluster)) {
 		at   []string // one of these is in the message
 	}{
 		{"its routes name the other one", direct, []string{c.Configs[1].ClusterListen}},
-		{"a peer hears the other one", hearsay, []string{"n1 (" + c.Configs[0].ClusterListen, "n3 (" + c.Configs[2].ClusterListen}},
+		{"a peer hears the other one", indirect, []string{"n1 (" + c.Configs[0].ClusterListen, "n3 (" + c.Configs[2].ClusterListen}},
 	} {
 		tries.Go(func() {
 			_, err := tryOpen(t, try.twin)
@@ -115,7 +115,7 @@ func TestSecondNodeThatJoinsLaterIsCritical(t *testing.T) {
 	if err := c.Open(0); err != nil {
 		t.Fatal(err)
 	}
-	twin := twinOf(t, c, 1)
+	twin := duplicateOf(t, c, 1)
 	twin.ClusterListen, twin.Routes = later, []string{later}
 	second, err := tryOpen(t, twin)
 	if err != nil {
@@ -163,8 +163,8 @@ func TestSecondNodeThatJoinsLaterIsCritical(t *testing.T) {
 	}
 	nodetest.Wait(t, 60*time.Second, func() error {
 		st, err := clients[0].Status(t.Context())
-		if err == nil && len(st.View.Twins) > 0 {
-			err = fmt.Errorf("still %+v", st.View.Twins)
+		if err == nil && len(st.View.DuplicateNames) > 0 {
+			err = fmt.Errorf("still %+v", st.View.DuplicateNames)
 		}
 		return err
 	})

@@ -19,9 +19,9 @@ import (
 	"unibus/core/keys"
 )
 
-// TestCertificateInForce: what is reported is the certificate that the listener shows. Files
+// TestServedCertificate: what is reported is the certificate that the listener shows. Files
 // that cannot take its place are a fault, and every connection goes on with the last good one.
-func TestCertificateInForce(t *testing.T) {
+func TestServedCertificate(t *testing.T) {
 	t.Parallel()
 	day := 24 * time.Hour
 	for name, c := range map[string]struct {
@@ -69,8 +69,8 @@ func TestCertificateInForce(t *testing.T) {
 	}
 }
 
-// TestRouteCertificateInForce: it is the one of the routes, and one for another node is a fault.
-func TestRouteCertificateInForce(t *testing.T) {
+// TestRouteServedCertificate: it is the one of the routes, and one for another node is a fault.
+func TestRouteServedCertificate(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)
 	s := r.openRoutedServer(t)

@@ -6,9 +6,9 @@ import (
 	"unibus/core"
 )
 
-// InForce is what a node found when it last compared what it uses with what is on disk:
+// DiskComparison is what a node found when it last compared what it uses with what is on disk:
 // the certificates that it shows, the files that it has open, and the disks that it writes to.
-type InForce struct {
+type DiskComparison struct {
 	Certificates []Certificate   `json:"certificates,omitempty"`
 	Files        []MisplacedFile `json:"files,omitempty"`
 	Disks        []Disk          `json:"disks,omitempty"`
