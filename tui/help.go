@@ -66,7 +66,7 @@ func (m *Model) helpActionLines(act action.Action, w int) []string {
 	head := "   " + t.Paint(theme.Accent, widget.PadRight(name, 25)) + " " + t.Paint(theme.Dim, widget.PadRight(string(act.Scope)+" "+act.Key, 11)) + " "
 	width, indent := w-widget.Width(head), widget.PadRight("", widget.Width(head))
 	reason := widget.Sanitize(act.UnavailableReason(m.actionInput(m.currentPage().Selection(m.renderContext()))))
-	if act.LacksSelection(reason) {
+	if act.NeedsSelection(reason) {
 		reason = ""
 	}
 	if reason != "" && widget.Width(act.Help)+widget.Width("; not now: "+reason) <= width {

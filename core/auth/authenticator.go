@@ -33,7 +33,6 @@ type Config struct {
 	ViewerVerbs []string         // the admin verbs a viewer may send; empty: all, and the service refuses
 	Internal    map[string]Grant // this process's own identities by public key, accepted from the pipe alone
 	Users       Directory        // nil: no user is known
-	Timeout     time.Duration    // of one question to Users; 0: DefaultTimeout
 
 	// OnSoft is called for every connection that soft mode admits and enforce would
 	// refuse, with the key that was proven ("" without one), the remote address and
@@ -62,9 +61,6 @@ type Request struct {
 // New makes an Authenticator. An operator without a usable key or role is never
 // admitted.
 func New(cfg Config) *Authenticator {
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = DefaultTimeout
-	}
 	cfg.Internal = maps.Clone(cfg.Internal)
 	a := &Authenticator{cfg: cfg}
 	a.SetOperators(cfg.Operators)
@@ -99,9 +95,6 @@ func (a *Authenticator) SetRemoved(keys []string) {
 	}
 	a.removed.Store(&table)
 }
-
-// Mode is the configured mode.
-func (a *Authenticator) Mode() core.BusAuth { return a.cfg.Mode }
 
 // Decide says what a connection may do. A refusal is an *core.Error with the
 // reason: KindInvalid for malformed credentials, KindUnavailable where the
@@ -215,11 +208,11 @@ func (a *Authenticator) admit(ctx context.Context, id core.UserID) (core.Admissi
 	if a.cfg.Users == nil {
 		return core.Admission{}, core.Errorf(core.KindUnavailable, "this node has no directory of users")
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	admission, err := a.cfg.Users.Admit(ctx, id)
 	if err == nil && ctx.Err() != nil {
-		err = core.Errorf(core.KindUnavailable, "the answer came after %s", a.cfg.Timeout)
+		err = core.Errorf(core.KindUnavailable, "the answer came after %s", DefaultTimeout)
 	}
 	if err != nil {
 		return core.Admission{}, err

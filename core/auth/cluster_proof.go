@@ -66,7 +66,7 @@ type Signer interface {
 // none of the nodes shows, KindInvalid for an invalid nonce, KindUnavailable where
 // this node does not know the cluster's key yet.
 func (p Prover) Prove(channel, caller, nonce string) (key string, signature []byte, err error) {
-	seen, ok := ParseChannel(channel)
+	seen, ok := parseChannel(channel)
 	if !ok || !validNonce(nonce) {
 		return "", nil, core.Errorf(core.KindInvalid, "the challenge cannot be read")
 	}

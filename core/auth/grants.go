@@ -26,11 +26,11 @@ const (
 const (
 	AdminPrefix   = "unibus.admin.v1."       // <operator>.<target>.<verb>, as core/admin has it
 	ControlPrefix = "unibus.control.v1."     // <user>.<method>
-	PeerSubjects  = "unibus.peer.v1.>"       // between nodes, in CONTROL
-	EventSubjects = "unibus.events.>"        // events of services
-	RoomSubjects  = "unibus.room.>"          // the subjects of RoomSubject
+	peerSubjects  = "unibus.peer.v1.>"       // between nodes, in CONTROL
+	eventSubjects = "unibus.events.>"        // events of services
+	roomSubjects  = "unibus.room.>"          // the subjects of RoomSubject
 	AuditPrefix   = "CTL.API."               // CONTROL's JetStream API as auditors see it
-	RoomEvents    = "unibus.room.*._control" // events of the control service in rooms; no user's subject ends so
+	roomEvents    = "unibus.room.*._control" // events of the control service in rooms; no user's subject ends so
 	inboxes       = "_INBOX.>"
 )
 
@@ -99,19 +99,19 @@ func GrantStore() Grant { return internal("store", AccountControl, []string{">"}
 // events alone.
 func GrantAdminService() Grant {
 	return internal("admin-service", AccountControl,
-		[]string{inboxes, EventSubjects}, []string{AdminPrefix + ">", "$SRV.>"})
+		[]string{inboxes, eventSubjects}, []string{AdminPrefix + ">", "$SRV.>"})
 }
 
 // GrantControlService is for the service that users call. A reply goes to the
 // subject in the request and with the service's rights, so it may publish to
 // inboxes and rooms' events alone.
 func GrantControlService() Grant {
-	return internal("control-service", AccountBus, []string{inboxes, RoomEvents}, []string{ControlPrefix + ">", "$SRV.>"})
+	return internal("control-service", AccountBus, []string{inboxes, roomEvents}, []string{ControlPrefix + ">", "$SRV.>"})
 }
 
 // GrantPeer is for messages between nodes.
 func GrantPeer() Grant {
-	subjects := []string{PeerSubjects, inboxes, EventSubjects}
+	subjects := []string{peerSubjects, inboxes, eventSubjects}
 	return internal("peer", AccountControl, subjects, slices.Clone(subjects))
 }
 
@@ -241,8 +241,8 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 func anonymousGrant(key string) Grant {
 	return Grant{
 		Account:   AccountBus,
-		Publish:   []string{RoomSubjects, ControlPrefix + ">"},
-		Subscribe: []string{RoomSubjects, inboxes},
+		Publish:   []string{roomSubjects, ControlPrefix + ">"},
+		Subscribe: []string{roomSubjects, inboxes},
 		Kind:      KindAnonymous,
 		Identity:  key,
 	}

@@ -43,8 +43,8 @@ func ChannelOf(certificate []byte) Channel {
 // String is the channel in its header form.
 func (c Channel) String() string { return base64.RawURLEncoding.EncodeToString(c[:]) }
 
-// ParseChannel reads what String wrote.
-func ParseChannel(text string) (Channel, bool) {
+// parseChannel reads what String wrote.
+func parseChannel(text string) (Channel, bool) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != sha256.Size {
 		return Channel{}, false
@@ -147,7 +147,7 @@ func FromHeaders(h map[string][]string, cluster, subject string, body []byte) (S
 	if !validNonce(values[HeaderNonce]) {
 		return Signed{}, nil, unreadable(HeaderNonce + " is not 16 to 64 letters and digits")
 	}
-	channel, ok := ParseChannel(values[HeaderChannel])
+	channel, ok := parseChannel(values[HeaderChannel])
 	if !ok {
 		return Signed{}, nil, unreadable(HeaderChannel + " is not a certificate's hash")
 	}

@@ -58,11 +58,11 @@ func isTable(bucket string) bool {
 func (m *observations) reports(now time.Time) map[string][]report {
 	out := map[string][]report{}
 	for _, n := range m.answering(now) {
-		if n.streams == nil || now.Sub(n.streamsAt) > m.cfg.Lost {
+		if n.streams == nil || now.Sub(n.streamsAt) > m.cfg.lost {
 			continue
 		}
 		for _, a := range n.streams.Data.Accounts {
-			if a.Name != m.cfg.Account {
+			if a.Name != streamAccount {
 				continue
 			}
 			for _, s := range a.Streams {

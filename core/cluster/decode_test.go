@@ -141,7 +141,7 @@ func FuzzDecode(f *testing.F) {
 // believe takes whatever answers, and wants sentences about it.
 func believe(t *testing.T, raw []byte) {
 	var m observations
-	m.init(Config{Name: "n1", Clustered: true, Expected: 1, Account: "CONTROL", Lost: time.Second})
+	m.init(Config{Name: "n1", Clustered: true, Expected: 1, lost: time.Second})
 	if a, err := decodeStats(raw); err == nil {
 		if n := m.heard(a.Server, noon); n != nil {
 			n.stats = &a

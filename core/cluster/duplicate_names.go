@@ -104,7 +104,7 @@ func (m *observations) hearRun(i Info) {
 // that answers: the first one stays the node, so that the picture of it does not swing.
 func (m *observations) isOtherRun(name, id string, now time.Time) bool {
 	n := m.nodes[name]
-	return n != nil && m.duplicates[name] && id != "" && n.server.ID != "" && n.server.ID != id && now.Sub(n.heard) <= m.cfg.Lost
+	return n != nil && m.duplicates[name] && id != "" && n.server.ID != "" && n.server.ID != id && now.Sub(n.heard) <= m.cfg.lost
 }
 
 // judgeDuplicateNames is about two servers that are one member of every raft group.

@@ -107,7 +107,7 @@ func onOneFile(v View) string {
 		return "The control plane is not in the buckets. " + mayStop(v.tolerableStops())
 	}
 	text := fmt.Sprintf("The control plane is SQLite on %s alone: while that node is stopped, new connections are refused.", join(holders))
-	if may := MayStop(v); len(may) > 0 {
+	if may := nodesThatMayStop(v); len(may) > 0 {
 		text += fmt.Sprintf(" %s may stop.", capital(anyOf(may), v.online()...))
 	}
 	return text

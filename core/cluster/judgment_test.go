@@ -548,7 +548,7 @@ func writeJudgement(b *strings.Builder, c judged) {
 	for _, n := range c.view.Nodes {
 		fmt.Fprintf(b, "  - %s\n", Impact(c.view, n.Name))
 	}
-	fmt.Fprintf(b, "  may stop: %s\n\n", join(MayStop(c.view)))
+	fmt.Fprintf(b, "  may stop: %s\n\n", join(nodesThatMayStop(c.view)))
 }
 
 func golden(t *testing.T, name, got string) {

@@ -12,7 +12,7 @@ import (
 func TestRecreatedStreamIsTold(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 3)
-	cfg := Config{Name: "n1", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts, Interval: 100 * time.Millisecond, Lost: time.Second}
+	cfg := Config{Name: "n1", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts, interval: 100 * time.Millisecond, lost: time.Second}
 	o := run(t, cfg)
 	ctl := b.connect(t, 0, "ctl")
 	b.bucket(t, ctl, "UNIBUS_control", 3)

@@ -21,7 +21,6 @@ type Config struct {
 	Nodes     []string // their names; nil: not known
 
 	Changes func() []core.NodeChange // which nodes commands have added and removed; counts beside Nodes alone; may be nil
-	Account string                   // the account that owns the streams; "" is CONTROL
 
 	System   Requester                             // over the system account; nil: no request is sent
 	Local    func() Facts                          // what the observing node knows by itself; must not block
@@ -33,10 +32,11 @@ type Config struct {
 	// created, by bucket, as Streams returned them then.
 	Streams map[string]core.Millis
 
-	Interval time.Duration // between two observations; 0 is 1 s
-	Deadline time.Duration // of one observation; 0 is 700 ms
-	Lost     time.Duration // a node that did not answer for this long is not online; 0 is 3 s
-	Now      func() time.Time
+	// Tests may change these.
+	interval time.Duration    // between two observations; 0 is 1 s
+	deadline time.Duration    // of one observation; 0 is 700 ms
+	lost     time.Duration    // a node that did not answer for this long is not online; 0 is 3 s
+	now      func() time.Time // nil: time.Now
 }
 
 // Facts are what the observing node knows without a request.
@@ -51,6 +51,8 @@ type Facts struct {
 }
 
 const (
+	streamAccount = "CONTROL" // owns the streams
+
 	subjectStats   = "$SYS.REQ.SERVER.PING.STATSZ"
 	subjectStreams = "$SYS.REQ.SERVER.PING.JSZ"
 
@@ -79,22 +81,19 @@ type Observer struct {
 
 // New makes an Observer; it sends no request before Run.
 func New(cfg Config) *Observer {
-	setDefault(&cfg.Interval, time.Second)
-	setDefault(&cfg.Deadline, 700*time.Millisecond)
-	setDefault(&cfg.Lost, 3*time.Second)
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Account == "" {
-		cfg.Account = "CONTROL"
+	setDefault(&cfg.interval, time.Second)
+	setDefault(&cfg.deadline, 700*time.Millisecond)
+	setDefault(&cfg.lost, 3*time.Second)
+	if cfg.now == nil {
+		cfg.now = time.Now
 	}
 	if cfg.Local == nil {
 		cfg.Local = func() Facts { return Facts{Serving: Serving{Backend: core.BackendNone}} }
 	}
-	query, _ := json.Marshal(map[string]any{"account": cfg.Account, "streams": true, "config": true}) // a map of strings and bools cannot fail
+	query, _ := json.Marshal(map[string]any{"account": streamAccount, "streams": true, "config": true}) // a map of strings and bools cannot fail
 	o := &Observer{cfg: cfg, query: query, refresh: make(chan struct{}, 1), changed: make(chan struct{})}
 	o.mem.init(cfg)
-	first := o.mem.build(cfg.Local(), cfg.Now())
+	first := o.mem.build(cfg.Local(), cfg.now())
 	o.view.Store(&first)
 	return o
 }
@@ -107,7 +106,7 @@ func setDefault(d *time.Duration, v time.Duration) {
 
 // Run observes until ctx ends. It is called once.
 func (o *Observer) Run(ctx context.Context) {
-	tick := time.NewTicker(o.cfg.Interval)
+	tick := time.NewTicker(o.cfg.interval)
 	defer tick.Stop()
 	for {
 		o.observe(ctx)
@@ -143,13 +142,13 @@ func (o *Observer) Refresh() {
 // necessary. If ctx ends first, or no observation ends in time, it returns the last View.
 func (o *Observer) Fresh(ctx context.Context) View {
 	o.mu.Lock()
-	changed, age := o.changed, o.cfg.Now().Sub(o.observedAt)
+	changed, age := o.changed, o.cfg.now().Sub(o.observedAt)
 	o.mu.Unlock()
 	if age <= freshFor {
 		return o.View()
 	}
 	o.Refresh()
-	limit := time.NewTimer(2 * o.cfg.Deadline)
+	limit := time.NewTimer(2 * o.cfg.deadline)
 	defer limit.Stop()
 	select {
 	case <-changed:
@@ -162,7 +161,7 @@ func (o *Observer) Fresh(ctx context.Context) View {
 // Next returns a View of an observation that began after the call, whatever the age of the
 // last one: it has what this node learned before. KindUnavailable if none ends in time.
 func (o *Observer) Next(ctx context.Context) (View, error) {
-	limit := time.NewTimer(4 * o.cfg.Deadline) // the observation that runs now ends first
+	limit := time.NewTimer(4 * o.cfg.deadline) // the observation that runs now ends first
 	defer limit.Stop()
 	o.mu.Lock()
 	wanted := o.mem.round + 1
@@ -187,7 +186,7 @@ func (o *Observer) Next(ctx context.Context) (View, error) {
 
 // observe asks every node, waits until all have answered or the deadline, and publishes a View.
 func (o *Observer) observe(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, o.cfg.Deadline)
+	ctx, cancel := context.WithTimeout(ctx, o.cfg.deadline)
 	defer cancel()
 	o.mu.Lock()
 	o.mem.round++
@@ -272,10 +271,10 @@ func (o *Observer) hearStats(reply []byte) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
-		o.mem.hearMisnamed(a.Server, o.cfg.Now())
+		o.mem.hearMisnamed(a.Server, o.cfg.now())
 		return ""
 	}
-	if n := o.mem.heard(a.Server, o.cfg.Now()); n != nil {
+	if n := o.mem.heard(a.Server, o.cfg.now()); n != nil {
 		n.stats = &a
 	}
 	return a.Server.Name
@@ -288,8 +287,8 @@ func (o *Observer) hearStreams(reply []byte) string {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if n := o.mem.heard(a.Server, o.cfg.Now()); n != nil {
-		n.streams, n.streamsAt, n.streamsRound = &a, o.cfg.Now(), o.mem.round
+	if n := o.mem.heard(a.Server, o.cfg.now()); n != nil {
+		n.streams, n.streamsAt, n.streamsRound = &a, o.cfg.now(), o.mem.round
 	}
 	return a.Server.Name
 }
@@ -299,7 +298,7 @@ func (o *Observer) askInfos(ctx context.Context) {
 		return
 	}
 	infos, _ := o.cfg.Infos(ctx) // a node that did not answer keeps its last Info
-	now := o.cfg.Now()
+	now := o.cfg.now()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, i := range infos {
@@ -314,9 +313,9 @@ func (o *Observer) askInfos(ctx context.Context) {
 func (o *Observer) publish() {
 	facts := o.cfg.Local()
 	o.mu.Lock()
-	next := o.mem.build(facts, o.cfg.Now())
+	next := o.mem.build(facts, o.cfg.now())
 	old := o.view.Swap(&next)
-	o.observedAt, o.published = o.cfg.Now(), o.mem.round
+	o.observedAt, o.published = o.cfg.now(), o.mem.round
 	close(o.changed)
 	o.changed = make(chan struct{})
 	o.mu.Unlock()

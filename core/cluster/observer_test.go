@@ -52,7 +52,7 @@ func TestObserveRealServers(t *testing.T) {
 	rec := &Recorder{}
 	o := run(t, Config{
 		Name: "n1", Cluster: "bench", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts, Recorder: rec,
-		Interval: 100 * time.Millisecond, Lost: time.Second,
+		interval: 100 * time.Millisecond, lost: time.Second,
 	})
 	ctl := b.connect(t, 0, "ctl")
 	for _, table := range core.Tables() {
@@ -192,7 +192,7 @@ func streamsOf(name, leader string, streams ...object) object {
 
 // fakeLook makes an observer that looks only when told.
 func fakeLook(f *fake, change func(*Config)) *Observer {
-	cfg := Config{Name: "n1", Clustered: true, Expected: 3, System: f, Local: kvFacts, Deadline: 150 * time.Millisecond}
+	cfg := Config{Name: "n1", Clustered: true, Expected: 3, System: f, Local: kvFacts, deadline: 150 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}
@@ -244,7 +244,7 @@ func TestObserveHungNode(t *testing.T) {
 func TestObserveLost(t *testing.T) {
 	t.Parallel()
 	f, clock := &fake{}, noon
-	o := fakeLook(f, func(cfg *Config) { cfg.Now = func() time.Time { return clock } })
+	o := fakeLook(f, func(cfg *Config) { cfg.now = func() time.Time { return clock } })
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"), statsOf("n3"))
 	f.set(subjectStreams, streamsOf("n1", "n3"), streamsOf("n2", "n3"), streamsOf("n3", "n3"))
 	o.observe(t.Context())
@@ -321,7 +321,7 @@ func TestFresh(t *testing.T) {
 	t.Parallel()
 	f := &fake{}
 	f.set(subjectStats, statsOf("n1"))
-	o := run(t, Config{Name: "n1", Clustered: true, Expected: 2, System: f, Interval: time.Hour})
+	o := run(t, Config{Name: "n1", Clustered: true, Expected: 2, System: f, interval: time.Hour})
 	eventually(t, "the first look", func() bool { return len(o.View().online()) == 1 })
 	f.set(subjectStats, statsOf("n1"), statsOf("n2"))
 	o.mu.Lock()
@@ -343,7 +343,7 @@ func TestNext(t *testing.T) {
 	t.Parallel()
 	f, learned := &fake{}, atomic.Pointer[string]{}
 	f.set(subjectStats, statsOf("n1"))
-	o := run(t, Config{Name: "n1", System: f, Interval: time.Hour, Local: func() Facts {
+	o := run(t, Config{Name: "n1", System: f, interval: time.Hour, Local: func() Facts {
 		text := learned.Load()
 		if text == nil {
 			return Facts{}
@@ -369,7 +369,7 @@ func TestNextAwaitsTheRunningOne(t *testing.T) {
 	t.Parallel()
 	f := &fake{stuck: make(chan struct{})}
 	f.set(subjectStats, statsOf("n1"))
-	o := run(t, Config{Name: "n1", Clustered: true, Expected: 2, System: f, Interval: time.Hour, Deadline: 10 * time.Second})
+	o := run(t, Config{Name: "n1", Clustered: true, Expected: 2, System: f, interval: time.Hour, deadline: 10 * time.Second})
 	eventually(t, "the first look to have asked", func() bool {
 		o.mu.Lock()
 		defer o.mu.Unlock()
@@ -423,7 +423,7 @@ func TestObserveGoodbye(t *testing.T) {
 func TestObserveCutOff(t *testing.T) {
 	t.Parallel()
 	f, clock := &fake{}, noon
-	o := fakeLook(f, func(cfg *Config) { cfg.Now = func() time.Time { return clock } })
+	o := fakeLook(f, func(cfg *Config) { cfg.now = func() time.Time { return clock } })
 	led := func(leader string, since time.Time, peers ...string) object {
 		replicas := []object{}
 		for _, p := range peers {
@@ -456,7 +456,7 @@ func TestObserveJetStreamOff(t *testing.T) {
 	b := newBench(t, 3)
 	o := run(t, Config{
 		Name: "n1", Cluster: "bench", Clustered: true, Expected: 3, System: Conn{b.connect(t, 0, "sys")}, Local: kvFacts,
-		Interval: 100 * time.Millisecond, Lost: 2 * time.Second,
+		interval: 100 * time.Millisecond, lost: 2 * time.Second,
 	})
 	off := func() bool {
 		n, _ := o.View().node("n3")

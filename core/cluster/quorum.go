@@ -233,8 +233,8 @@ func (v View) membersWithout(node string) int {
 	return largestGroup(without(v.members(), node), v.isCut)
 }
 
-// MayStop returns the nodes of which any one may stop, and nothing that works now ends.
-func MayStop(v View) []string {
+// nodesThatMayStop returns the nodes of which any one may stop, and nothing that works now ends.
+func nodesThatMayStop(v View) []string {
 	var out []string
 	if !v.Clustered || v.At == 0 || v.Meta.Online < v.Meta.Needed {
 		return nil

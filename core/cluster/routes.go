@@ -44,7 +44,7 @@ type Relayed struct {
 func (o *Observer) Relay(hears []string) []Relayed {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := o.cfg.Now()
+	now := o.cfg.now()
 	var out []Relayed
 	for _, n := range o.mem.sorted() {
 		if slices.Contains(hears, n.name) || !o.mem.heardLately(n, now) || n.stats == nil {
@@ -57,12 +57,12 @@ func (o *Observer) Relay(hears []string) []Relayed {
 
 // heardLately is true for a node that answered this one itself, and lately.
 func (m *observations) heardLately(n *observedNode, now time.Time) bool {
-	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost && !m.departed[n.name]
+	return !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.lost && !m.departed[n.name]
 }
 
 // reportTime is how long the report of another node counts: as long as an answer, and
 // until its next one may come.
-func (m *observations) reportTime() time.Duration { return m.cfg.Lost + m.cfg.Interval }
+func (m *observations) reportTime() time.Duration { return m.cfg.lost + m.cfg.interval }
 
 // hearInfo notes what a node says of itself, and of those that this one does not hear.
 func (m *observations) hearInfo(i Info, now time.Time) {

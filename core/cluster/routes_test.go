@@ -37,7 +37,7 @@ func newFakeNetwork(t *testing.T, n int) *fakeNetwork {
 	for _, name := range f.names {
 		node := &fakeNode{net: f, name: name}
 		node.observer = New(Config{
-			Name: name, Clustered: true, Expected: n, System: node, Local: kvFacts, Infos: node.infos, Now: func() time.Time { return f.now },
+			Name: name, Clustered: true, Expected: n, System: node, Local: kvFacts, Infos: node.infos, now: func() time.Time { return f.now },
 		})
 		f.nodes[name] = node
 	}

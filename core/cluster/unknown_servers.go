@@ -52,7 +52,7 @@ func (m *observations) unknownServers(now time.Time) []UnknownServer {
 	var out []UnknownServer
 	for _, n := range slices.Concat(m.all(), slices.Collect(maps.Values(m.misnamed))) {
 		bad := m.unknown[n.name] || m.misnamed[n.name] == n
-		if bad && !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.Lost {
+		if bad && !n.heard.IsZero() && now.Sub(n.heard) <= m.cfg.lost {
 			out = append(out, UnknownServer{n.name, n.server.ID, core.MillisOf(n.first)})
 		}
 	}

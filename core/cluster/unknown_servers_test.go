@@ -13,7 +13,7 @@ func look(t *testing.T, nodes []string, servers ...string) (before, after View) 
 	t.Helper()
 	f, clock := &fake{}, noon
 	o := fakeLook(f, func(cfg *Config) {
-		cfg.Now = func() time.Time { return clock }
+		cfg.now = func() time.Time { return clock }
 		cfg.Nodes = nodes
 		cfg.Infos = func(context.Context) ([]Info, error) {
 			return []Info{{Name: "n1", Version: "1"}, {Name: "n2", Version: "1"}, {Name: "n3", Version: "1"}}[:min(3, cfg.Expected)], nil

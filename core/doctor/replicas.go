@@ -26,30 +26,26 @@ type Replicas interface {
 	ReplicaRows(ctx context.Context, t core.Table, node string) iter.Seq2[core.Row, error]
 }
 
-// Limits bounds how often a check reads what changes while it reads.
-type Limits struct {
-	Reads int           // how often different replicas are read again; 0: 3
-	Pause time.Duration // between two reads; 0: 1 s
+// limits bounds how often a check reads what changes while it reads.
+type limits struct {
+	reads int           // how often different replicas are read again
+	pause time.Duration // between two reads
 }
 
-func (l Limits) orDefault() Limits {
-	if l.Reads == 0 {
-		l.Reads = 3
-	}
-	if l.Pause == 0 {
-		l.Pause = time.Second
-	}
-	return l
-}
+func defaultLimits() limits { return limits{reads: 3, pause: time.Second} }
 
 // CheckReplicas compares the replicas of every table, one check each. All tables are read
 // at the same time: a reading mostly waits for servers.
-func CheckReplicas(ctx context.Context, from Replicas, l Limits) []Check {
+func CheckReplicas(ctx context.Context, from Replicas) []Check {
+	return checkReplicas(ctx, from, defaultLimits())
+}
+
+func checkReplicas(ctx context.Context, from Replicas, l limits) []Check {
 	tables := core.Tables()
 	out := make([]Check, len(tables))
 	var all sync.WaitGroup
 	for i, t := range tables {
-		all.Go(func() { out[i] = checkTable(ctx, from, t, l.orDefault()) })
+		all.Go(func() { out[i] = checkTable(ctx, from, t, l) })
 	}
 	all.Wait()
 	return out
@@ -57,7 +53,7 @@ func CheckReplicas(ctx context.Context, from Replicas, l Limits) []Check {
 
 // checkTable reads the replicas again while they differ: a row may be on its way. Rows that
 // differ in two readings, in the same way, are no such rows.
-func checkTable(ctx context.Context, from Replicas, t core.Table, l Limits) Check {
+func checkTable(ctx context.Context, from Replicas, t core.Table, l limits) Check {
 	name := "replicas." + t.Bucket()
 	nodes, err := from.Nodes(ctx, t)
 	switch {
@@ -66,14 +62,14 @@ func checkTable(ctx context.Context, from Replicas, t core.Table, l Limits) Chec
 	case err != nil:
 		return unknown(name, err)
 	}
-	for range l.Reads {
+	for range l.reads {
 		text, err := equalReplicas(ctx, from, t, nodes)
 		switch {
 		case err != nil:
 			return unknown(name, err)
 		case text != "":
 			return Check{Name: name, State: OK, Text: text}
-		case !sleep(ctx, l.Pause):
+		case !sleep(ctx, l.pause):
 			return unknown(name, ctx.Err())
 		}
 	}
@@ -112,13 +108,13 @@ func firstOf(errs []error) error {
 }
 
 // namedDifferences reads the rows of every replica twice.
-func namedDifferences(ctx context.Context, from Replicas, t core.Table, nodes []string, l Limits) Check {
+func namedDifferences(ctx context.Context, from Replicas, t core.Table, nodes []string, l limits) Check {
 	c := Check{Name: "replicas." + t.Bucket(), State: OK}
 	first, err := differences(ctx, from, t, nodes)
 	if err != nil {
 		return unknown(c.Name, err)
 	}
-	if !sleep(ctx, l.Pause) {
+	if !sleep(ctx, l.pause) {
 		return unknown(c.Name, ctx.Err())
 	}
 	second, err := differences(ctx, from, t, nodes)

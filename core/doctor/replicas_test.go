@@ -89,7 +89,7 @@ func TestReplicasThatDifferAreNamed(t *testing.T) {
 	} {
 		f := &fakeReplicas{rows: map[string]map[string]string{"n1": same(), "n2": same(), "n3": same()}, faults: map[string]error{}}
 		test.change(f)
-		c := CheckReplicas(t.Context(), f, Limits{Reads: 2, Pause: time.Nanosecond})[0]
+		c := checkReplicas(t.Context(), f, limits{reads: 2, pause: time.Nanosecond})[0]
 		var faults []string
 		for _, x := range c.Faults {
 			faults = append(faults, x.Node+" "+x.Key+" "+x.Text)
@@ -111,7 +111,7 @@ func TestFaultsAreBounded(t *testing.T) {
 		key := strings.Repeat("k", i+1)
 		f.rows["n1"][key], f.rows["n3"][key] = "v", "v"
 	}
-	c := CheckReplicas(t.Context(), f, Limits{Reads: 1, Pause: time.Nanosecond})[0]
+	c := checkReplicas(t.Context(), f, limits{reads: 1, pause: time.Nanosecond})[0]
 	if len(c.Faults) != MaxFaults || c.More != 100-MaxFaults || !strings.Contains(c.Text, "in 100 rows") {
 		t.Errorf("%d faults, %d more: %s", len(c.Faults), c.More, c.Text)
 	}
@@ -123,7 +123,7 @@ func TestRowsOnTheirWayNameNobody(t *testing.T) {
 	t.Parallel()
 	same := func() map[string]string { return map[string]string{"a": "1", "b": "2"} }
 	f := &busyReplica{fakeReplicas: fakeReplicas{rows: map[string]map[string]string{"n1": same(), "n2": same(), "n3": same()}}}
-	if c := checkTable(t.Context(), f, core.TableUsers, Limits{Reads: 2, Pause: time.Nanosecond}); c.State != Unknown || len(c.Faults) > 0 || c.Next == "" {
+	if c := checkTable(t.Context(), f, core.TableUsers, limits{reads: 2, pause: time.Nanosecond}); c.State != Unknown || len(c.Faults) > 0 || c.Next == "" {
 		t.Errorf("%+v", c)
 	}
 }

@@ -29,7 +29,11 @@ const (
 
 // CheckRows reads every row that counts, and checks that it can be decoded, that it refers
 // to rooms and users that there are, and that the index by member is what members say.
-func CheckRows(ctx context.Context, from Rows, l Limits) []Check {
+func CheckRows(ctx context.Context, from Rows) []Check {
+	return checkRowsWithin(ctx, from, defaultLimits())
+}
+
+func checkRowsWithin(ctx context.Context, from Rows, l limits) []Check {
 	refs := references{rooms: map[core.RoomID]bool{}, users: map[core.UserID]bool{}, wantRooms: map[core.RoomID]rowName{}, wantUsers: map[core.UserID]rowName{}}
 	read := Check{Name: checkRead, State: OK}
 	err := from.ExportRows(ctx, func(r core.Row) error {
@@ -47,7 +51,7 @@ func CheckRows(ctx context.Context, from Rows, l Limits) []Check {
 	if read.State == Wrong {
 		read.Means, read.Next = "what such a row stands for is denied", "look at the row with the nats CLI; a backup from before has it: unibusd restore --help"
 	}
-	return []Check{read, refs.checkRooms(), refs.checkUsers(), checkIndexRows(ctx, from, l.orDefault())}
+	return []Check{read, refs.checkRooms(), refs.checkUsers(), checkIndexRows(ctx, from, l)}
 }
 
 // unreadable is a reading that ended: damage, or a bucket that is away.
@@ -132,9 +136,9 @@ func checkReferences[ID ~string](name, what string, wanted map[ID]rowName, exist
 
 // checkIndexRows compares the derived index with the members. A member is written before
 // its entry, so that differences are looked for again; what stays is a fault.
-func checkIndexRows(ctx context.Context, from Rows, l Limits) Check {
+func checkIndexRows(ctx context.Context, from Rows, l limits) Check {
 	var stays map[string]string
-	for try := range l.Reads {
+	for try := range l.reads {
 		found, rows, err := indexFaults(ctx, from)
 		switch {
 		case err != nil:
@@ -145,7 +149,7 @@ func checkIndexRows(ctx context.Context, from Rows, l Limits) Check {
 			stays = found
 		}
 		maps.DeleteFunc(stays, func(key, text string) bool { return found[key] != text })
-		if !sleep(ctx, l.Pause) {
+		if !sleep(ctx, l.pause) {
 			return unknown(checkIndex, ctx.Err())
 		}
 	}

@@ -76,7 +76,7 @@ func TestRowsThatDoNotFitAreNamed(t *testing.T) {
 		f.index = f.Rows(core.TableRoomsByMember)
 		test.change(f)
 		wrong, text := "", ""
-		for _, c := range CheckRows(t.Context(), f, Limits{Reads: 2, Pause: time.Nanosecond}) {
+		for _, c := range checkRowsWithin(t.Context(), f, limits{reads: 2, pause: time.Nanosecond}) {
 			if c.State == Unknown || c.State == Wrong && (c.Means == "" || c.Next == "") {
 				t.Errorf("%s: %+v", name, c)
 			}
@@ -97,7 +97,7 @@ func TestRowsThatDoNotFitAreNamed(t *testing.T) {
 func TestRowsOnTheirWayAreNoFault(t *testing.T) {
 	t.Parallel()
 	f := &lateIndex{fakeRows: fakeRows{Snapshot: core.Snapshot{Members: []core.Member{{Room: "r1", User: "U1", State: core.MemberActive}}}}}
-	if c := checkIndexRows(t.Context(), f, Limits{Reads: 3, Pause: time.Nanosecond}); c.State != OK {
+	if c := checkIndexRows(t.Context(), f, limits{reads: 3, pause: time.Nanosecond}); c.State != OK {
 		t.Errorf("%+v", c)
 	}
 }
@@ -123,7 +123,7 @@ func TestOnlyWhatStaysIsAFault(t *testing.T) {
 	f := &busyIndex{fakeRows: fakeRows{Snapshot: core.Snapshot{Members: []core.Member{
 		{Room: "r1", User: "U1", State: core.MemberActive}, {Room: "r1", User: "U2", State: core.MemberActive},
 	}}}}
-	if c := checkIndexRows(t.Context(), f, Limits{Reads: 4, Pause: time.Nanosecond}); c.State != OK {
+	if c := checkIndexRows(t.Context(), f, limits{reads: 4, pause: time.Nanosecond}); c.State != OK {
 		t.Errorf("%+v", c)
 	}
 }

@@ -221,7 +221,7 @@ func syncDir(dir string) error {
 // others; KindNotFound where it is missing, KindInvalid where it holds no user's
 // seed, or where the path is a seed itself.
 func ReadSeed(path string) (Identity, error) {
-	if LooksLikeSeed(path) {
+	if looksLikeSeed(path) {
 		return Identity{}, core.Errorf(core.KindInvalid, "the identity is given as a seed, where the path of a seed file belongs; the seed is not repeated here").
 			WithNext("put it into a file of mode 0600 and name that; the shell's history and the list of processes have shown it, so a new key is safer: `unibusd keygen operator --out FILE`")
 	}

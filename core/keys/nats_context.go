@@ -122,7 +122,7 @@ func (c *Context) takeKey(path, ref string) error {
 	var seed []byte
 	switch scheme := contextScheme(ref); scheme {
 	case "", "file":
-		if LooksLikeSeed(ref) {
+		if looksLikeSeed(ref) {
 			return core.Errorf(core.KindInvalid, "its nkey is a seed, where the path of a seed file belongs").
 				WithNext("write the seed into a file of mode 0600 and name that file in the context")
 		}
@@ -206,9 +206,9 @@ func parseDecorated(text []byte) (Identity, error) {
 	return ParseSeed(seed)
 }
 
-// LooksLikeSeed says whether a value that should name a file is a secret itself:
+// looksLikeSeed says whether a value that should name a file is a secret itself:
 // a seed, whole or in part, or a data: URI.
-func LooksLikeSeed(value string) bool {
+func looksLikeSeed(value string) bool {
 	value = strings.TrimSpace(value)
 	return contextScheme(value) == "data" || core.Redact(value) != value && !strings.ContainsAny(value, "/@") ||
 		strings.HasPrefix(value, "-----BEGIN")

@@ -177,12 +177,9 @@ func (n *Node) misplacedStreams() []cluster.MisplacedFile {
 	return out
 }
 
-// streamPath is where the messages of a bucket are. The audit's stream is no bucket.
+// streamPath is where the messages of a bucket or of the audit are.
 func streamPath(dir, name string) string {
-	if name != audit.Stream {
-		name = "KV_" + name
-	}
-	return filepath.Join(dir, "CONTROL", "streams", name, "msgs")
+	return filepath.Join(dir, "CONTROL", "streams", streamOf(name), "msgs")
 }
 
 // fileState compares the key in force with its file. A node that had another key before it

@@ -50,11 +50,11 @@ func (c controlPlaneChecker) Check(ctx context.Context, req admin.DoctorRequest)
 	if req.OnlineOnly {
 		replicas = onlineReplicas{store, c.n.observer.Fresh(ctx).IsSilent}
 	}
-	checks := doctor.CheckReplicas(ctx, replicas, doctor.Limits{})
+	checks := doctor.CheckReplicas(ctx, replicas)
 	switch {
 	case req.ReplicasOnly:
 	case c.n.selector.serving().Backend == core.BackendKV:
-		checks = append(checks, doctor.CheckRows(ctx, store, doctor.Limits{})...)
+		checks = append(checks, doctor.CheckRows(ctx, store)...)
 	default: // the buckets are no control plane now: what they hold is older, or half of it
 		checks = append(checks, doctor.Check{Name: "rows", State: doctor.Skipped, Text: c.n.cfg.Name + " does not serve the control plane from KV"})
 	}

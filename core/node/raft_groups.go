@@ -2,12 +2,9 @@ package node
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"unibus/core"
 	"unibus/core/audit"
@@ -56,7 +53,7 @@ func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
 func (n *Node) setInternal(ctx context.Context, replicas int) error {
 	api := jsapi.Client{Conn: n.conns.store}
 	refused := func(err error) bool { return jsapi.Answered(err, jsapi.CodeReplicasFixed, jsapi.CodeNotClustered) }
-	for _, stream := range []string{"KV_" + kv.ControlBucket, "KV_" + kv.NoncesBucket, audit.Stream} {
+	for _, stream := range []string{streamOf(kv.ControlBucket), streamOf(kv.NoncesBucket), audit.Stream} {
 		if err := api.SetReplicas(ctx, stream, replicas, refused); err != nil {
 			return err
 		}
@@ -105,51 +102,37 @@ func groupName(name string) string {
 }
 
 func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
-	conn, subject := g.n.conns.store, "$JS.API.STREAM.LEADER.STEPDOWN.KV_"+group
+	conn, verb := g.n.conns.store, "STREAM.LEADER.STEPDOWN."+streamOf(group)
 	switch {
-	case g.n.cfg.Size() == 1:
+	case !g.n.cfg.Clustered() || g.n.size() == 1:
 		return core.Errorf(core.KindRefused, "%s runs alone: it leads everything, and there is no other node that could", g.n.cfg.Name).
 			WithNext("there is nothing to do; docs/operations/three-hosts.md shows how three nodes become a cluster")
 	case group == "meta":
-		conn, subject = g.n.conns.system, "$JS.API.META.LEADER.STEPDOWN"
-	case group == audit.Stream:
-		subject = "$JS.API.STREAM.LEADER.STEPDOWN." + group // a stream, not a bucket
-	case group == kv.ControlBucket, group == kv.NoncesBucket:
+		conn, verb = g.n.conns.system, "META.LEADER.STEPDOWN"
+	case group == audit.Stream, group == kv.ControlBucket, group == kv.NoncesBucket:
 	case !slices.ContainsFunc(core.Tables(), func(t core.Table) bool { return t.Bucket() == group }):
 		return core.Errorf(core.KindInvalid, "there is no group %q", group).WithNext("use meta, or a bucket's name such as %s", core.TableUsers.Bucket())
 	}
-	var body []byte
+	var body any
 	if to != "" {
 		if _, err := core.ParseNodeName(to); err != nil {
 			return err
 		}
-		body = fmt.Appendf(nil, `{"placement":{"preferred":%q}}`, to)
+		body = map[string]any{"placement": map[string]string{"preferred": to}}
 	}
-	return stepDown(ctx, conn, subject, group, body)
+	return stepDownError(group, jsapi.Client{Conn: conn}.Request(ctx, verb, body, nil))
 }
 
-func stepDown(ctx context.Context, conn *nats.Conn, subject, group string, body []byte) error {
-	msg, err := conn.RequestWithContext(ctx, subject, body)
+// stepDownError tells a leader's refusal from no answer.
+func stepDownError(group string, err error) error {
+	if refusal, ok := errors.AsType[*jsapi.Error](err); ok {
+		return core.Errorf(core.KindRefused, "the leader of %s refused to step down: %s", group, refusal.Description).
+			WithNext("`unibus-tui status` shows which nodes answer and which replicas are current: only these can lead")
+	}
 	if err != nil {
 		e := core.Errorf(core.KindUnavailable, "the leader of %s did not answer in time, or it has none", group)
 		e.Err = err
 		return e.WithNext("see whether it has one: unibus-tui status")
-	}
-	var reply struct {
-		Success bool `json:"success"`
-		Error   *struct {
-			Description string `json:"description"`
-		} `json:"error"`
-	}
-	switch err := json.Unmarshal(msg.Data, &reply); {
-	case err != nil:
-		return core.Errorf(core.KindFailed, "the answer of the leader of %s cannot be read", group)
-	case reply.Error != nil:
-		return core.Errorf(core.KindRefused, "the leader of %s refused to step down: %s", group, reply.Error.Description).
-			WithNext("`unibus-tui status` shows which nodes answer and which replicas are current: only these can lead")
-	}
-	if !reply.Success {
-		return core.Errorf(core.KindFailed, "the leader of %s did not step down", group).WithNext("try again, or do not name a node")
 	}
 	return nil
 }

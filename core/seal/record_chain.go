@@ -15,10 +15,9 @@ func headOf(r Record) Head { return Head{r.Room, r.Epoch, r.Rec, r.Hash} }
 
 // Chain follows the records of one room, one after the other. It is not safe for concurrent use.
 type Chain struct {
-	room         core.RoomID
-	head         *Head
-	known        map[core.Epoch]Hash
-	expectedBack *Head // the record that FollowBack expects next; nil at the room's first record
+	room  core.RoomID
+	head  *Head
+	known map[core.Epoch]Hash
 }
 
 // NewChain starts with nothing known of a room.
@@ -29,8 +28,7 @@ func NewChain(room core.RoomID) *Chain {
 // ResumeChain starts from a head that was kept.
 func ResumeChain(h Head) *Chain {
 	c := NewChain(h.Room)
-	back := h
-	c.head, c.expectedBack = &h, &back
+	c.head = &h
 	c.known[h.Epoch] = h.Hash
 	return c
 }
@@ -53,7 +51,6 @@ func (c *Chain) TrustFirst(row core.EpochRecord) (Record, error) {
 	if c.head != nil {
 		return Record{}, errInvalid("the room %s has a head already, epoch %d: its records are followed from there", c.room, c.head.Epoch)
 	}
-	c.expectedBack = previousHead(r)
 	c.setHead(r)
 	return r, nil
 }
@@ -125,24 +122,6 @@ func (c *Chain) fork(e core.Epoch) error {
 	return errFault(ErrFork, "the room %s, epoch %d, has another record than the one that is known", c.room, e)
 }
 
-// FollowBack follows the records backwards, from the first known one, or from the
-// record of a resumed head. ErrChain if the later record names another one.
-func (c *Chain) FollowBack(row core.EpochRecord) (Record, error) {
-	r, err := c.verify(row)
-	if err != nil {
-		return Record{}, err
-	}
-	if c.expectedBack == nil {
-		return Record{}, errInvalid("there is no earlier record of the room %s", c.room)
-	}
-	if headOf(r) != *c.expectedBack {
-		return Record{}, errFault(ErrChain, "the record of %s is not the one of epoch %d that the later ones name", r.Place, c.expectedBack.Epoch)
-	}
-	c.expectedBack = previousHead(r)
-	c.known[r.Epoch] = r.Hash
-	return r, nil
-}
-
 // Check compares a server's answer about the room with the head. ErrRollback if the epoch is older
 // than the head, or the room is no longer encrypted; ErrFork if the record is
 // another one; ErrGap if there are newer records to fetch.
@@ -175,12 +154,4 @@ func (c *Chain) setHead(r Record) {
 	h := headOf(r)
 	c.head = &h
 	c.known[r.Epoch] = r.Hash
-}
-
-// previousHead is the record before this one, as this one names it; nil for the first.
-func previousHead(r Record) *Head {
-	if r.First() || r.Epoch == 0 {
-		return nil
-	}
-	return &Head{r.Room, r.Epoch - 1, r.Prev, r.PrevHash}
 }

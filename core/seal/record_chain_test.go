@@ -68,33 +68,6 @@ func TestHeadIsKeptOnDisk(t *testing.T) {
 	}
 }
 
-func TestRecordsAreFollowedBack(t *testing.T) {
-	t.Parallel()
-	ann, _, h := history(t)
-	fromRoot := NewChain("lobby")
-	_, err := fromRoot.TrustFirst(h[2].Record)
-	ok(t, err)
-	head, _ := fromRoot.Head()
-	resumed := ResumeChain(head)
-	_, err = resumed.FollowBack(h[2].Record)
-	ok(t, err)
-	other := rekey(t, nil, ann, ann)
-	for _, c := range []*Chain{fromRoot, resumed} {
-		_, err = c.FollowBack(h[0].Record)
-		refused(t, err, ErrChain)
-		_, err = c.FollowBack(h[1].Record)
-		ok(t, err)
-		_, err = c.FollowBack(other.Record) // same room, same epoch, another record
-		refused(t, err, ErrChain)
-		_, err = c.FollowBack(h[0].Record)
-		ok(t, err)
-		_, err = c.FollowBack(h[0].Record)
-		invalid(t, err)
-		_, err = c.Advance(other.Record, nil)
-		refused(t, err, ErrFork)
-	}
-}
-
 // TestServerThatSwapsRecordsIsFound, each attack by its own error.
 func TestServerThatSwapsRecordsIsFound(t *testing.T) {
 	t.Parallel()
@@ -207,8 +180,6 @@ func TestAfterAGap(t *testing.T) {
 	refused(t, err, ErrRecord)
 	_, err = ResumeChain(headOf(h[0].Key.record)).AdvanceUnlinked(h[2].Record)
 	refused(t, err, ErrGap)
-	_, err = NewChain("lobby").FollowBack(h[0].Record)
-	invalid(t, err)
 }
 
 // TestFirstRecordAboveLegacyKeys: epochs that were moved from an old database have no records.

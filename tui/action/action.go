@@ -122,7 +122,7 @@ type Action struct {
 	Help             string                                                                        // a short sentence without the full stop
 	Unavailable      func(s Input) string                                                          // the reason, "" if the action is available
 	Question         func(s Input) Question                                                        // nil with NoConfirmation
-	OptionalQuestion func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
+	FirstQuestion func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
 	Command          func(s Input, values []string) string                                         // the equivalent command line, without the flags
 	Run              func(ctx context.Context, c Client, s Input, values []string) (string, error) // the result is a sentence; further lines are paragraphs
 }
@@ -157,9 +157,9 @@ func (a Action) UnavailableReason(s Input) string {
 	return a.Unavailable(s)
 }
 
-// LacksSelection is true if reason, from UnavailableReason, is that nothing is
+// NeedsSelection is true if reason, from UnavailableReason, is that nothing is
 // selected.
-func (a Action) LacksSelection(reason string) bool {
+func (a Action) NeedsSelection(reason string) bool {
 	return a.ArgumentKind != "" && reason == nothingSelected(a.ArgumentKind)
 }
 
@@ -221,8 +221,8 @@ func (a Action) dialogQuestion(s Input) (Question, bool) {
 	switch {
 	case a.Question != nil:
 		return a.Question(s), true
-	case a.OptionalQuestion != nil:
-		return a.OptionalQuestion(s)
+	case a.FirstQuestion != nil:
+		return a.FirstQuestion(s)
 	}
 	return Question{}, false
 }

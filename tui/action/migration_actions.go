@@ -21,7 +21,7 @@ func migrationActions() []Action {
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: PageMigrate,
 			Help:        "dry run: check and convert everything, write nothing",
-			Unavailable: startUnavailable(migrate.ActionCheck), OptionalQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
+			Unavailable: startUnavailable(migrate.ActionCheck), FirstQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
 		},
 		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
 		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
