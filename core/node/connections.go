@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+
 	"unibus/core/keys"
 
 	"github.com/nats-io/nats.go"

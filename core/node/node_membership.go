@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"

@@ -110,21 +110,21 @@ type Question struct {
 
 // Action is one operation of an operator.
 type Action struct {
-	Name             string // the command after :
-	Aliases          []string
-	Key              string
-	Hint             string   // what Key does, in the footer; "": the last word of Name
-	IsRare           bool     // a narrow window drops its hint first
-	Scope            PageName // the page on which Key works
-	ArgumentKind     string   // KindUser and so on; "" for no argument
-	ChangesNothing   bool     // in the cluster: allowed for viewers and read-only consoles
-	Confirmation     Confirmation
-	Help             string                                                                        // a short sentence without the full stop
-	Unavailable      func(s Input) string                                                          // the reason, "" if the action is available
-	Question         func(s Input) Question                                                        // nil with NoConfirmation
-	FirstQuestion func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
-	Command          func(s Input, values []string) string                                         // the equivalent command line, without the flags
-	Run              func(ctx context.Context, c Client, s Input, values []string) (string, error) // the result is a sentence; further lines are paragraphs
+	Name           string // the command after :
+	Aliases        []string
+	Key            string
+	Hint           string   // what Key does, in the footer; "": the last word of Name
+	IsRare         bool     // a narrow window drops its hint first
+	Scope          PageName // the page on which Key works
+	ArgumentKind   string   // KindUser and so on; "" for no argument
+	ChangesNothing bool     // in the cluster: allowed for viewers and read-only consoles
+	Confirmation   Confirmation
+	Help           string                                                                        // a short sentence without the full stop
+	Unavailable    func(s Input) string                                                          // the reason, "" if the action is available
+	Question       func(s Input) Question                                                        // nil with NoConfirmation
+	FirstQuestion  func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
+	Command        func(s Input, values []string) string                                         // the equivalent command line, without the flags
+	Run            func(ctx context.Context, c Client, s Input, values []string) (string, error) // the result is a sentence; further lines are paragraphs
 }
 
 // Table returns every action, in the order of the help.
