@@ -99,9 +99,6 @@ func summarized() []string {
 	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms"}
 }
 
-// maxShown bounds one value in a summary, in bytes.
-const maxShown = 120
-
 // summary says in a few words what a request is about.
 func summary(body []byte) string {
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -152,17 +149,9 @@ func shown(v json.RawMessage) string {
 	case s == "", s == "null", s == `""`, s == "false", s == "0", s[0] == '{', s[0] == '[':
 		return ""
 	case json.Unmarshal(v, &text) == nil:
-		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r > '~' }) {
-			text = fmt.Sprintf("%q", text)
-		}
-	default:
-		text = s
+		return core.SummaryWord(text)
 	}
-	text = core.Redact(text) // a seed in the place of a public key must not stay in the audit
-	if len(text) > maxShown {
-		text = strings.ToValidUTF8(text[:maxShown], "") + "…"
-	}
-	return text
+	return core.SummaryWord(string(v))
 }
 
 // auditPage is how many records a page has where no limit is given.

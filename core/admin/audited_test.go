@@ -185,7 +185,7 @@ func TestSummarySaysNoSecrets(t *testing.T) {
 		`{"discard":["n2",{"seed":"SUA"}]}`:                              "",
 		`[1]`:                                                            "a request that cannot be read",
 		`{"id":`:                                                         "a request that cannot be read",
-		`{"name":"` + strings.Repeat("x", 500) + `"}`:                    "name=" + strings.Repeat("x", maxShown) + "…",
+		`{"name":"` + strings.Repeat("x", 500) + `"}`:                    "name=" + strings.Repeat("x", 120) + "…",
 	} {
 		if got := summary([]byte(body)); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)

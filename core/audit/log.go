@@ -224,7 +224,7 @@ func (l *Log) outcome(a Action, result error) entry {
 	now := l.cfg.Now()
 	e := entry{V: entryVersion, ID: a.ID, Phase: phaseOutcome, At: now, Node: l.cfg.Node, Kind: OutcomeOK, TookMS: max(0, int64(now-a.at))}
 	if result != nil {
-		e.Kind, e.Text = string(core.KindOf(result)), cut(result.Error())
+		e.Kind, e.Text, e.Effect = string(core.KindOf(result)), cut(result.Error()), core.OutcomeOf(result)
 	}
 	return e
 }

@@ -6,7 +6,7 @@ import (
 	"unibus/core"
 )
 
-// Intent describes what an operator is about to do.
+// Intent describes what an operator is about to do, or a user-admin: see UserAdmin.
 type Intent struct {
 	By       core.Operator
 	Verb     string
@@ -34,15 +34,16 @@ type Record struct {
 	ID      string            `json:"id"`
 	At      core.Millis       `json:"at"` // when the intent was made, by the node's clock
 	Node    string            `json:"node"`
-	Key     string            `json:"key"` // the operator's public nkey
+	Key     string            `json:"key"` // the public nkey of the operator or the user-admin
 	Name    string            `json:"name"`
-	Role    core.OperatorRole `json:"role"`
+	Role    core.OperatorRole `json:"role"` // RoleUserAdmin: no operator
 	Verb    string            `json:"verb"`
 	Args    string            `json:"args,omitempty"`
 	Outcome string            `json:"outcome"` // ok, an error's kind, or unknown
 	Text    string            `json:"text,omitempty"`
 	TookMS  int64             `json:"took_ms"`
-	Late    bool              `json:"late,omitempty"` // added to the stream afterwards
+	Late    bool              `json:"late,omitempty"`   // added to the stream afterwards
+	Effect  core.Outcome      `json:"effect,omitempty"` // of a failed action, where the error told: none or unknown
 }
 
 // Query asks for records, newest first.
@@ -82,6 +83,8 @@ type entry struct {
 	Kind   string `json:"kind,omitempty"`
 	Text   string `json:"text,omitempty"`
 	TookMS int64  `json:"took_ms,omitempty"`
+
+	Effect core.Outcome `json:"effect,omitempty"`
 
 	// Prev is the SHA-256 of the record before this one in the stream, or of the line
 	// before it in the file of a node alone. Records of earlier versions have none.
@@ -149,4 +152,6 @@ func (e entry) record(seq uint64) Record {
 	}
 }
 
-func (r *Record) ended(e entry) { r.Outcome, r.Text, r.TookMS = e.Kind, e.Text, e.TookMS }
+func (r *Record) ended(e entry) {
+	r.Outcome, r.Text, r.TookMS, r.Effect = e.Kind, e.Text, e.TookMS, e.Effect
+}

@@ -1,13 +1,7 @@
 package audit
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -54,6 +48,8 @@ type Place struct {
 	Key  string      `json:"key,omitempty"`
 	Name string      `json:"name,omitempty"`
 	Verb string      `json:"verb,omitempty"`
+
+	Role core.OperatorRole `json:"role,omitempty"`
 }
 
 // String is for people.
@@ -62,7 +58,11 @@ func (p Place) String() string {
 	if p.At == 0 {
 		return text
 	}
-	return fmt.Sprintf("%s (%s UTC, operator %s, verb %s, on %s)", text, p.At.Time().UTC().Format(time.DateTime), orDash(p.Name), orDash(p.Verb), p.Node)
+	by := "operator " + orDash(core.VisibleText(p.Name))
+	if p.Role == RoleUserAdmin {
+		by = actor(p.Role, p.Name, p.Key)
+	}
+	return fmt.Sprintf("%s (%s UTC, %s, verb %s, on %s)", text, p.At.Time().UTC().Format(time.DateTime), by, orDash(p.Verb), p.Node)
 }
 
 func orDash(text string) string {
@@ -153,13 +153,13 @@ func (v *Verifier) mark(c copied) {
 
 // place names a record. An outcome is named by its intent.
 func (v *Verifier) place(seq uint64, e entry) Place {
-	p := Place{Seq: seq, At: e.At, Node: e.Node, Key: e.Key, Name: e.Name, Verb: e.Verb}
+	p := Place{Seq: seq, At: e.At, Node: e.Node, Key: e.Key, Name: e.Name, Verb: e.Verb, Role: e.Role}
 	switch e.Phase {
 	case phaseIntent:
 		v.intents[e.ID] = p
 	case phaseOutcome:
 		in := v.intents[e.ID]
-		p.Key, p.Name, p.Verb = in.Key, in.Name, in.Verb
+		p.Key, p.Name, p.Verb, p.Role = in.Key, in.Name, in.Verb, in.Role
 	case phaseCheckpoint:
 		p.Verb = phaseCheckpoint
 	}
@@ -217,38 +217,11 @@ func (v *Verifier) Report() Report {
 
 // VerifyFile checks a copy of the audit, and the older file beside it.
 func (v *Verifier) VerifyFile(path string) error {
-	for i, name := range []string{(&file{path: path}).older(), path} {
-		in, err := os.Open(name)
-		if i == 0 && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = errors.Join(v.readLines(in), in.Close())
-		}
-		if err != nil {
-			return core.Errorf(core.KindInvalid, "%s cannot be read: %w", name, err).WithNext("name the audit.jsonl of a node, or a copy of it, with --file")
-		}
+	if err := eachLine(path, v.Line); err != nil {
+		return err
 	}
 	if v.report.Records+v.report.Pending == 0 {
-		return core.Errorf(core.KindInvalid, "%s holds no record of an audit", path).WithNext("name the audit.jsonl of a node, or a copy of it, with --file")
+		return noRecords(path)
 	}
 	return nil
-}
-
-func (v *Verifier) readLines(in io.Reader) error {
-	lines := bufio.NewReader(in)
-	at := uint64(1)
-	for {
-		text, err := lines.ReadBytes('\n')
-		if whole := bytes.TrimSpace(text); len(whole) > 0 {
-			v.Line(at, whole)
-		}
-		at += uint64(len(text))
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

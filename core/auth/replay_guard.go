@@ -158,12 +158,12 @@ type Memory struct {
 	next  time.Time      // when old entries are dropped next
 }
 
-// Both bound a memory, in requests within NonceLife. For one key that is some 55 a
-// second without end, and it takes twenty such keys to fill it.
-const (
-	maxRemembered = 200_000
-	maxOfKey      = 10_000
-)
+// MaxRequestsOfKey is how many signed requests one key may send to a node within NonceLife:
+// some 55 a second without end.
+const MaxRequestsOfKey = 10_000
+
+// maxRemembered bounds a memory: it takes twenty such keys to fill it.
+const maxRemembered = 20 * MaxRequestsOfKey
 
 // NewMemory remembers from now on.
 func NewMemory(now func() time.Time) *Memory {
@@ -184,8 +184,8 @@ func (m *Memory) Create(_ context.Context, key string) error {
 	}
 	of := keyOf(key)
 	switch {
-	case m.count[of] >= maxOfKey:
-		return core.Errorf(core.KindRefused, "nothing was done: %s has sent %d signed requests within %s, and no key may send more", core.UserID(of).Short(), maxOfKey, NonceLife).
+	case m.count[of] >= MaxRequestsOfKey:
+		return core.Errorf(core.KindRefused, "nothing was done: %s has sent %d signed requests within %s, and no key may send more", core.UserID(of).Short(), MaxRequestsOfKey, NonceLife).
 			WithNext("wait a minute or two, and send fewer")
 	case len(m.used) >= maxRemembered:
 		return core.Errorf(core.KindUnavailable, "nothing was done: this node was sent %d signed requests within %s, and accepts no more", maxRemembered, NonceLife).

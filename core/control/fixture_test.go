@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +29,7 @@ type world struct {
 	holder  core.StoreHandle
 	now     atomic.Int64
 	onWrite atomic.Pointer[func(bucket, key string) error]
+	audit   book
 
 	admin, owner, member, other core.UserID
 }
@@ -36,6 +39,28 @@ type open struct{}
 
 func (open) Admit(context.Context, string, string, map[string][]string, []byte, bool) error {
 	return nil
+}
+
+// book is an audit that writes down what comes when.
+type book struct {
+	mu    sync.Mutex
+	lines []string
+	fails error
+}
+
+func (b *book) add(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lines = append(b.lines, fmt.Sprintf(format, args...))
+}
+
+// Begin records an intent.
+func (b *book) Begin(_ context.Context, in AuditIntent) (func(context.Context, error), error) {
+	b.add("intent %s %s %s %v", in.By.ID, in.Verb, in.Args, in.WorksWithoutQuorum)
+	if b.fails != nil {
+		return nil, b.fails
+	}
+	return func(_ context.Context, result error) { b.add("outcome %v", result) }, nil
 }
 
 // prover is a cluster that knows every channel as its own.
@@ -79,6 +104,7 @@ func newWorld(t testing.TB) *world {
 	w.Service = NewService(Config{
 		Conn: nc, Node: "n1", Store: &w.holder, Guard: open{}, Prover: prover(t), Now: func() core.Millis { return core.Millis(w.now.Add(1)) },
 		EndSessions: func(context.Context, core.User) map[string]Ended { return nil }, Note: func(core.UserID, string) {},
+		Audit: &w.audit,
 	})
 	t.Cleanup(func() { _ = w.Service.Close() })
 	w.admin = w.addUser(t, core.RoleAdmin)

@@ -1,6 +1,10 @@
 package control
 
-import "unibus/core"
+import (
+	"slices"
+
+	"unibus/core"
+)
 
 // roomRank is a user's rank in a room, the least first.
 type roomRank int
@@ -20,6 +24,20 @@ type Rule struct {
 	UserAdminAllowed  bool     // a user-admin may too, whatever they are in the room
 	GivesReadAccess   bool     // it leads to reading: in an encrypted room a user-admin has no right beyond their rank
 	AllowedInArchived bool     // also in an archived room
+
+	AuditedAs          string // the verb in the audit if a user-admin does it; "": it has no record
+	WorksWithoutQuorum bool   // it takes danger away, and is done without a quorum: recorded by the node alone at first
+}
+
+// AuditedVerbs are the verbs of the acts of user-admins in the audit, in order.
+func AuditedVerbs() (out []string) {
+	for _, r := range Rules() {
+		if r.AuditedAs != "" {
+			out = append(out, r.AuditedAs)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Rules is the whole table: every method with its rule.
@@ -29,18 +47,18 @@ func Rules() map[Method]Rule {
 		methodRoomCreate:  {Acts: true},
 		methodRooms:       {},
 		methodRoomGet:     {Least: asMember, UserAdminAllowed: true, AllowedInArchived: true},
-		methodRoomRename:  {Acts: true, Least: asAdmin, UserAdminAllowed: true},
-		methodRoomArchive: {Acts: true, Least: asOwner, UserAdminAllowed: true},
+		methodRoomRename:  {Acts: true, Least: asAdmin, UserAdminAllowed: true, AuditedAs: "room-rename"},
+		methodRoomArchive: {Acts: true, Least: asOwner, UserAdminAllowed: true, AuditedAs: "room-archive"},
 
 		methodMembers:     {Least: asMember, UserAdminAllowed: true, AllowedInArchived: true},
-		methodInvite:      {Acts: true, Least: asAdmin, UserAdminAllowed: true, GivesReadAccess: true},
+		methodInvite:      {Acts: true, Least: asAdmin, UserAdminAllowed: true, GivesReadAccess: true, AuditedAs: "member-invite"},
 		methodAccept:      {Acts: true}, // an invited user has no rank in the room yet
 		methodDecline:     {Acts: true},
 		methodInvitations: {},
 
-		methodRemove: {Acts: true, Least: asAdmin, UserAdminAllowed: true},
-		methodLeave:  {Acts: true, Least: asMember, AllowedInArchived: true},                      // or no user could ever free a place for another room
-		methodRole:   {Acts: true, Least: asOwner, UserAdminAllowed: true, GivesReadAccess: true}, // an admin or owner can invite
+		methodRemove: {Acts: true, Least: asAdmin, UserAdminAllowed: true, AuditedAs: "member-remove"},
+		methodLeave:  {Acts: true, Least: asMember, AllowedInArchived: true},                                                // or no user could ever free a place for another room
+		methodRole:   {Acts: true, Least: asOwner, UserAdminAllowed: true, GivesReadAccess: true, AuditedAs: "member-role"}, // an admin or owner can invite
 
 		methodKEMKey:      {Acts: true},
 		methodKey:         {Least: asMember, AllowedInArchived: true},
@@ -50,9 +68,9 @@ func Rules() map[Method]Rule {
 		methodRekeyCommit: {Acts: true, Least: asMember},
 
 		methodUserGet:      {},
-		methodUserAdd:      {Acts: true, UserAdminAllowed: true},
-		methodUserRevoke:   {Acts: true, UserAdminAllowed: true},
-		methodUserActivate: {Acts: true, UserAdminAllowed: true},
+		methodUserAdd:      {Acts: true, UserAdminAllowed: true, AuditedAs: "user-add"},
+		methodUserRevoke:   {Acts: true, UserAdminAllowed: true, AuditedAs: "user-revoke", WorksWithoutQuorum: true},
+		methodUserActivate: {Acts: true, UserAdminAllowed: true, AuditedAs: "user-activate"},
 	}
 }
 

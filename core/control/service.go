@@ -36,7 +36,8 @@ type Config struct {
 	// EndSessions is called once a user has been revoked in the store: it ends the
 	// user's sessions everywhere and says what each configured node answered in time.
 	EndSessions func(ctx context.Context, u core.User) map[string]Ended
-	// Note records what a user-admin did, for the events of every node.
+	Audit       auditor // gets what user-admins do
+	// Note tells of what a user-admin did, in the events of every node.
 	Note func(by core.UserID, text string)
 	Log  *slog.Logger
 }
@@ -47,6 +48,8 @@ type Service struct {
 	server *request.Server
 	known  callers
 	usage  usage
+
+	records recordLimit
 }
 
 const (
@@ -135,7 +138,10 @@ func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc,
 	if !rule.allows(a.rank, a.userAdmin()) {
 		return nil, a.refused(m, rule)
 	}
-	return f(ctx, a, c.Body)
+	if rule.AuditedAs == "" || a.user.Role != core.RoleAdmin {
+		return f(ctx, a, c.Body)
+	}
+	return s.recorded(ctx, a, c.Body, f)
 }
 
 // admit lets what changes something through once. It comes after the look at the
@@ -145,7 +151,7 @@ func (s *Service) admit(ctx context.Context, m Method, rule Rule, c request.Call
 	if !rule.Acts {
 		return nil
 	}
-	err := s.cfg.Guard.Admit(ctx, c.Caller, c.Subject, c.Headers, c.Body, false)
+	err := s.cfg.Guard.Admit(ctx, c.Caller, c.Subject, c.Headers, c.Body, rule.WorksWithoutQuorum)
 	if err != nil {
 		s.cfg.Log.Warn("a request was not let through", "method", m, "by", c.Caller, "reason", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/audit"
 	"unibus/core/cluster"
 	"unibus/core/control"
 )
@@ -14,9 +15,9 @@ func (n *Node) openControlService(ctx context.Context) error {
 	n.control = control.NewService(control.Config{
 		Conn: n.conns.control, Node: n.cfg.Name, Store: &n.storeHandle, Guard: n.newReplay(), Prover: n.waitingProver(), Quotas: n.quotas(),
 		Now:         func() core.Millis { return core.MillisOf(time.Now()) },
-		EndSessions: n.endSessions,
-		Note:        func(by core.UserID, text string) { clusterView{n}.Note(cluster.Note, by.Short(), text) },
-		Log:         n.log,
+		EndSessions: n.endSessions, Audit: userAdminAudit{n.audit},
+		Note: func(by core.UserID, text string) { clusterView{n}.Note(cluster.Note, by.Short(), text) },
+		Log:  n.log,
 	})
 	n.sessions.expiry.control.Store(n.control)
 	return n.control.Open(ctx)
@@ -42,4 +43,16 @@ func (n *Node) endSessions(ctx context.Context, u core.User) map[string]control.
 		out[name] = control.Ended{Ended: e.Ended, Unknown: e.Unknown}
 	}
 	return out
+}
+
+// userAdminAudit puts what user-admins do into the audit of the operators.
+type userAdminAudit struct{ log *audit.Log }
+
+// Begin records an intent.
+func (u userAdminAudit) Begin(ctx context.Context, in control.AuditIntent) (func(context.Context, error), error) {
+	action, err := u.log.Begin(ctx, audit.Intent{By: audit.UserAdmin(in.By), Verb: in.Verb, Args: in.Args, Restores: in.WorksWithoutQuorum})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, result error) { u.log.End(ctx, action, result) }, nil
 }

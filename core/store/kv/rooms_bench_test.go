@@ -80,13 +80,20 @@ func serveControl(b *testing.B, on tenant) (stores []*Store) {
 			Prover:      prover,
 			Quotas:      control.Quotas{Invitations: 1 << 30, Rooms: 1 << 30},
 			Guard:       &auth.Replay{Node: on.nodes[i].Name(), Cluster: key.Public, IsClusterChannel: prover.IsClusterChannel, Nonces: nonces, Own: auth.NewMemory(time.Now), Now: time.Now},
-			EndSessions: func(context.Context, core.User) map[string]control.Ended { return nil }, Note: func(core.UserID, string) {},
+			EndSessions: func(context.Context, core.User) map[string]control.Ended { return nil }, Note: func(core.UserID, string) {}, Audit: noAudit{},
 		})
 		mustDo(b, service.Open(b.Context()))
 		b.Cleanup(func() { _ = service.Close() })
 		stores = append(stores, s)
 	}
 	return stores
+}
+
+// noAudit keeps no record: the benches have no user-admin.
+type noAudit struct{}
+
+func (noAudit) Begin(context.Context, control.AuditIntent) (func(context.Context, error), error) {
+	return func(context.Context, error) {}, nil
 }
 
 func clusterKey(b *testing.B) keys.Identity {

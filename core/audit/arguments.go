@@ -1,0 +1,42 @@
+package audit
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Argument is a word name=value of Record.Args. Text is the word as it is there.
+type Argument struct{ Name, Value, Text string }
+
+// Arguments reads Record.Args: words that core.SummaryWord made. What is no such word ends
+// the list, and is in it as the Text alone.
+func Arguments(args string) (out []Argument) {
+	for args != "" {
+		name, rest, ok := strings.Cut(args, "=")
+		if !ok {
+			return append(out, Argument{Text: args})
+		}
+		quoted, err := strconv.QuotedPrefix(rest)
+		value := quoted
+		if err == nil {
+			value, _ = strconv.Unquote(quoted) // a prefix that is quoted can be unquoted
+		} else {
+			quoted, _, _ = strings.Cut(rest, " ")
+			value = quoted
+		}
+		out = append(out, Argument{Name: name, Value: value, Text: name + "=" + quoted})
+		args = strings.TrimPrefix(rest[len(quoted):], " ")
+	}
+	return out
+}
+
+// Argument is the value of the first word of a name, "" if there is none: a later one can
+// be a part of a long value that was cut.
+func (r Record) Argument(name string) string {
+	for _, a := range Arguments(r.Args) {
+		if a.Name == name {
+			return a.Value
+		}
+	}
+	return ""
+}
