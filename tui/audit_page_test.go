@@ -3,6 +3,8 @@ package tui_test
 import (
 	"testing"
 
+	tea "charm.land/bubbletea/v2"
+
 	"unibus/core/admin"
 	"unibus/tui/tuitest"
 )
@@ -69,4 +71,23 @@ func TestAuditPageIsPolled(t *testing.T) {
 	waitFor(t, term, "34 ms")
 	term.Press("end")
 	waitFor(t, term, "200 actions")
+}
+
+// TestAuditTellsUserAdminsFromOperators: a user may have an operator's name.
+func TestAuditTellsUserAdminsFromOperators(t *testing.T) {
+	t.Parallel()
+	state := tuitest.Healthy()
+	r := state.Audit[1]
+	r.Seq, r.ID, r.Name, r.Role, r.Key = 514, "A00514", "ana\x1b[2J", "user-admin", string(state.Users[2].ID)
+	state.Audit = append([]admin.AuditRecord{r}, state.Audit...)
+	h, _ := newHarness(t, state)
+	short := state.Users[2].ID.Short()
+	h.Press("9")
+	assertShows(t, h, "user-admin "+short, "user-revoke")
+	h.Send(tea.WindowSizeMsg{Width: 80, Height: 24})
+	h.Tick()
+	assertShows(t, h, " user-admin  ", " ana         ")
+	h.Press("home", "enter")
+	assertShows(t, h, "user-admin "+short+" ana", "no operator: a user of the bus", r.Key)
+	assertHides(t, h, "operator  ana", "\x1b[2J")
 }

@@ -17,8 +17,9 @@ func auditCommand() *cobra.Command {
 	var f auditFilter
 	var limit int
 	var format string
-	c := n.command("audit", "Show the operators' actions, the newest first", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
-		return n.showAudit(ctx, c, cl, f, limit, format)
+	var files []string
+	c := n.command("audit", "Show the actions of operators and user-admins, the newest first", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		return n.showAudit(ctx, c, cl.Audit, f, limit, format)
 	})
 	show := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error { // bad values are refused before a connection is made
@@ -34,24 +35,32 @@ func auditCommand() *cobra.Command {
 		if err := f.parse(time.Now()); err != nil {
 			return err
 		}
-		return show(c, args)
+		if len(files) == 0 {
+			return show(c, args)
+		}
+		from, err := n.readFiles(c, files, f.from)
+		if err != nil {
+			return err
+		}
+		return n.showAudit(c.Context(), c, from, f, limit, format)
 	}
 	c.Flags().IntVar(&limit, "limit", 50, "show at most this many actions; with --format all, unless it is given")
 	c.Flags().StringVar(&format, "format", "", "export as csv or jsonl")
 	f.flags(c.Flags())
-	c.AddCommand(auditVerifyCommand())
+	fileFlag(c.Flags(), &files)
+	c.AddCommand(auditVerifyCommand(), auditRevocationsCommand())
 	return c
 }
 
 // everything is more actions than an audit has.
 const everything = int(^uint(0) >> 1)
 
-func (n *network) showAudit(ctx context.Context, c *cobra.Command, cl *admin.Client, f auditFilter, limit int, format string) error {
+func (n *network) showAudit(ctx context.Context, c *cobra.Command, from auditPages, f auditFilter, limit int, format string) error {
 	if format != "" {
-		return exportAudit(ctx, c.OutOrStdout(), cl, f, limit, format)
+		return exportAudit(ctx, c.OutOrStdout(), from, f, limit, format)
 	}
 	records := []admin.AuditRecord{}
-	err := eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error {
+	err := eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error {
 		records = append(records, r)
 		return nil
 	})
@@ -61,16 +70,19 @@ func (n *network) showAudit(ctx context.Context, c *cobra.Command, cl *admin.Cli
 	return n.print(c, map[string]any{"records": records}, func() { auditTable(c, records, f.given()) })
 }
 
+// auditPages returns a page of the audit, the newest first.
+type auditPages func(context.Context, admin.AuditRequest) (admin.Audit, error)
+
 // eachAction calls do for at most limit actions that match, the newest first. It reads
 // page by page.
-func eachAction(ctx context.Context, cl *admin.Client, f auditFilter, limit int, do func(admin.AuditRecord) error) error {
+func eachAction(ctx context.Context, from auditPages, f auditFilter, limit int, do func(admin.AuditRecord) error) error {
 	var before uint64
 	for found := 0; ; {
 		size := admin.PageSize
 		if !f.given() {
 			size = min(limit-found, admin.PageSize)
 		}
-		page, err := cl.Audit(ctx, admin.AuditRequest{Before: before, Limit: size})
+		page, err := from(ctx, admin.AuditRequest{Before: before, Limit: size})
 		if err != nil {
 			return err
 		}
@@ -124,12 +136,12 @@ func auditTable(c *cobra.Command, records []admin.AuditRecord, filtered bool) {
 		return
 	}
 	if len(records) == 0 {
-		c.Println("No operator has changed anything yet.")
+		c.Println("No operator and no user-admin has changed anything yet.")
 		return
 	}
 	table(c, "TIME (UTC)\tOPERATOR\tNODE\tACTION\tABOUT\tOUTCOME\tTOOK", func(print func(string, ...any)) {
 		for _, r := range records {
-			print("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.At.Time().Format(time.DateTime), r.Name, r.Node, r.Verb, r.Args, auditOutcome(r), auditTook(r))
+			print("%s\t%s\t%s\t%s\t%s\t%s\t%s", r.At.Time().Format(time.DateTime), text(new(r.Actor())), r.Node, r.Verb, r.Args, text(new(auditOutcome(r))), auditTook(r))
 		}
 	})
 }

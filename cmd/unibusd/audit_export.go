@@ -24,16 +24,16 @@ func checkFormat(format string, asJSON bool) error {
 }
 
 // exportAudit writes one line for each action, the newest first.
-func exportAudit(ctx context.Context, out io.Writer, cl *admin.Client, f auditFilter, limit int, format string) error {
+func exportAudit(ctx context.Context, out io.Writer, from auditPages, f auditFilter, limit int, format string) error {
 	if format == "jsonl" {
 		lines := json.NewEncoder(out)
-		return eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error { return lines.Encode(r) })
+		return eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error { return lines.Encode(r) })
 	}
 	table := csv.NewWriter(out)
 	if err := table.Write([]string{"seq", "time", "operator", "key", "role", "node", "verb", "args", "outcome", "text", "took_ms", "late", "id"}); err != nil {
 		return err
 	}
-	err := eachAction(ctx, cl, f, limit, func(r admin.AuditRecord) error { return table.Write(csvCells(r)) })
+	err := eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error { return table.Write(csvCells(r)) })
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func exportAudit(ctx context.Context, out io.Writer, cl *admin.Client, f auditFi
 
 func csvCells(r admin.AuditRecord) []string {
 	cells := []string{
-		strconv.FormatUint(r.Seq, 10), r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Key, string(r.Role), r.Node, r.Verb, r.Args,
+		strconv.FormatUint(r.Seq, 10), r.At.Time().UTC().Format(time.RFC3339), r.Actor(), r.Key, string(r.Role), r.Node, r.Verb, r.Args,
 		r.Outcome, r.Text, strconv.FormatInt(r.TookMS, 10), strconv.FormatBool(r.Late), r.ID,
 	}
 	for i, cell := range cells {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,25 +10,29 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/audit"
+	"unibus/core/control"
 )
 
 // auditFilter selects actions. A value that is "" selects all.
 type auditFilter struct {
-	operator, verb, target, since, until string
+	operator, userAdmin, verb, target, outcome, since, until string
 
 	from, to core.Millis // from on, and before to; 0: no bound
 }
 
 func (f *auditFilter) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&f.operator, "operator", "", "only actions of the operator with this NAME or public key")
+	fs.StringVar(&f.userAdmin, "user-admin", "", "only actions of the user-admin with this NAME or public key")
 	fs.StringVar(&f.verb, "verb", "", "only this action, as user-revoke")
 	fs.StringVar(&f.target, "target", "", "only actions about this: a VALUE of the column ABOUT, or name=value")
+	fs.StringVar(&f.outcome, "outcome", "", "only actions that ended so: ok, unknown, or a kind of error, as refused")
 	fs.StringVar(&f.since, "since", "", "only actions since this TIME (UTC): 2027-01-31, 2027-01-31T17:00:00Z, or 36h or 7d ago")
 	fs.StringVar(&f.until, "until", "", "only actions before this TIME; a day is the last one")
 }
 
 func (f *auditFilter) given() bool {
-	return f.operator != "" || f.verb != "" || f.target != "" || f.since != "" || f.until != ""
+	return *f != auditFilter{}
 }
 
 // parse checks the values. KindInvalid.
@@ -46,16 +49,29 @@ func (f *auditFilter) parse(now time.Time) (err error) {
 	if f.verb != "" && !slices.Contains(auditedVerbs(), f.verb) {
 		return core.Errorf(core.KindInvalid, "--verb names no action").WithNext("--verb takes one of %s", strings.Join(auditedVerbs(), ", "))
 	}
+	if f.outcome != "" && !slices.Contains(outcomes(), f.outcome) {
+		return core.Errorf(core.KindInvalid, "--outcome names no outcome").WithNext("--outcome takes one of %s", strings.Join(outcomes(), ", "))
+	}
 	return nil
 }
 
-func auditedVerbs() (out []string) {
-	for _, v := range slices.Sorted(maps.Keys(admin.Rules())) {
-		if admin.Rules()[v].Acts() {
+// auditedVerbs are those of operators and of user-admins, in order.
+func auditedVerbs() []string {
+	out := control.AuditedVerbs()
+	for v, r := range admin.Rules() {
+		if r.Acts() {
 			out = append(out, string(v))
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func outcomes() []string {
+	return []string{
+		audit.OutcomeOK, audit.OutcomeUnknown, string(core.KindInvalid), string(core.KindNotFound), string(core.KindExists),
+		string(core.KindConflict), string(core.KindRefused), string(core.KindUnavailable), string(core.KindFailed),
+	}
 }
 
 // parseMoment reads a day, a moment, or how long ago something was. days is added to a day.
@@ -85,7 +101,9 @@ func parseMoment(flag, text string, now time.Time, days int) (core.Millis, error
 
 func (f *auditFilter) matches(r admin.AuditRecord) bool {
 	switch {
-	case f.operator != "" && r.Name != f.operator && r.Key != f.operator,
+	case f.operator != "" && !isBy(r, false, f.operator),
+		f.userAdmin != "" && !isBy(r, true, f.userAdmin),
+		f.outcome != "" && r.Outcome != f.outcome,
 		f.verb != "" && r.Verb != f.verb,
 		f.target != "" && !about(r.Args, f.target),
 		f.from > 0 && r.At < f.from,
@@ -95,25 +113,15 @@ func (f *auditFilter) matches(r admin.AuditRecord) bool {
 	return true
 }
 
+// isBy says whether an operator, or a user-admin, of that name or key acted: a user may have
+// an operator's name.
+func isBy(r admin.AuditRecord, userAdmin bool, who string) bool {
+	return r.ByUserAdmin() == userAdmin && (r.Name == who || r.Key == who)
+}
+
 // about is true where one of the words name=value has the value, or is the target.
 func about(args, target string) bool {
-	for args != "" {
-		name, rest, ok := strings.Cut(args, "=")
-		if !ok {
-			return args == target
-		}
-		var value, quoted string
-		if q, err := strconv.QuotedPrefix(rest); err == nil {
-			quoted = q
-			value, _ = strconv.Unquote(q)
-			args = strings.TrimPrefix(rest[len(q):], " ")
-		} else {
-			value, args, _ = strings.Cut(rest, " ")
-			quoted = value
-		}
-		if value == target || name+"="+value == target || name+"="+quoted == target {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(audit.Arguments(args), func(a audit.Argument) bool {
+		return a.Text == target || a.Name != "" && (a.Value == target || a.Name+"="+a.Value == target)
+	})
 }

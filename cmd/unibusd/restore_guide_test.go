@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"unibus/core"
+	"unibus/core/client"
 	"unibus/core/loopback"
 	"unibus/core/nodetest"
 )
@@ -30,7 +36,8 @@ type restorePage struct {
 }
 
 // TestRestoreGuide plays the commands of the guide as they stand, as root: a backup that
-// only root can read, a user who was revoked after it, and a service with a user of its own.
+// only root can read, users who were denied after it by operators and by a user-admin, and
+// a service with a user of its own. Exactly those users are denied again.
 func TestRestoreGuide(t *testing.T) {
 	t.Parallel()
 	nodetest.SkipShort(t)
@@ -39,20 +46,18 @@ func TestRestoreGuide(t *testing.T) {
 	}
 	g := newGuide(t)
 	g.run("install -d -m 700 -o " + guideUser + " " + g.dir + "/unibus")
-	public := strings.TrimSpace(g.run("unibusd keygen operator --out op.nk"))
-	kept, revoked := strings.TrimSpace(g.run("unibusd keygen user --out kept.nk")), strings.TrimSpace(g.run("unibusd keygen user --out revoked.nk"))
-	late := strings.TrimSpace(g.run("unibusd keygen user --out late.nk"))
+	public := g.keygen("operator", "op")
 	connect := fmt.Sprintf(" --server nats://127.0.0.1:%d --identity op.nk", g.port)
-
 	stop := g.serve(public)
 	g.await("unibusd user list" + connect)
-	g.run("unibusd user add " + kept + connect)
-	g.run("unibusd user add " + revoked + connect)
+	users := map[string]string{}
+	for _, name := range []string{"kept", "revoked", "chief", "by-chief", "failed", "shorter", "longer", "ended", "again", "moved"} {
+		users[name] = g.keygen("user", name)
+		role := map[bool]string{true: "admin", false: "member"}[name == "chief"]
+		g.run("unibusd user add " + users[name] + " --expires 90d --role " + role + connect)
+	}
 	g.run("unibusd backup --out unibus-2026-11-22.db" + connect)
-	g.run("unibusd user add " + late + connect)
-	g.run("unibusd user revoke " + revoked + connect)
-	g.run("unibusd user revoke " + late + connect)
-	g.await("grep -q " + late + " unibus/audit.jsonl")
+	g.undone(users, connect)
 	stop()
 
 	for _, block := range g.blocks() {
@@ -63,16 +68,91 @@ func TestRestoreGuide(t *testing.T) {
 			t.Errorf("%s is of %s", name, owner)
 		}
 	}
+	var denied []string
+	for _, line := range strings.Split(strings.TrimSpace(g.run("cat revoked.txt")), "\n") {
+		command, by, _ := strings.Cut(line, "  # ")
+		verb, _, _ := strings.Cut(by, " ")
+		for name, id := range users {
+			command = strings.ReplaceAll(command, id, name)
+		}
+		denied = append(denied, command+", "+verb)
+	}
+	if d := cmp.Diff([]string{
+		"revoke revoked, user-revoke", "revoke by-chief, user-revoke", "extend shorter --expires " + guideEnd + ", user-extend",
+		"revoke ended, user-extend", "revoke moved, user-replace",
+	}, denied); d != "" {
+		t.Errorf("the guide's list (- expected, + found):\n%s", d)
+	}
 	stop = g.serve(public)
 	defer stop()
 	g.await("unibusd user list" + connect)
-	for id, status := range map[string]string{kept: "active", revoked: "revoked"} {
-		if got := g.run("unibusd user get " + id + connect); !strings.Contains(got, status) {
-			t.Errorf("want %s: %s", status, got)
+	for name, status := range map[string]string{
+		"kept": "active", "revoked": "revoked", "chief": "active", "by-chief": "revoked", "failed": "active", "shorter": "active, ends " + strings.NewReplacer("T", " ", "Z", "").Replace(guideEnd),
+		"longer": "active", "ended": "revoked", "again": "active", "moved": "revoked",
+	} {
+		if got := g.run("unibusd user get " + users[name] + connect); !strings.Contains(got, status) {
+			t.Errorf("%s: want %s: %s", name, status, got)
 		}
 	}
-	if out, err := g.command("unibusd user get " + late + connect).CombinedOutput(); err == nil {
-		t.Errorf("a user who was added after the backup is there: %s", out)
+	for _, name := range []string{"late", "new"} {
+		if out, err := g.command("unibusd user get " + users[name] + connect).CombinedOutput(); err == nil {
+			t.Errorf("a user who was added after the backup is there: %s", out)
+		}
+	}
+}
+
+// guideEnd is an end before that of the other users, and after the test.
+var guideEnd = time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)
+
+// undone does what the restored backup does not know: it denies some users, and seems to
+// deny others.
+func (g restorePage) undone(users map[string]string, connect string) {
+	g.t.Helper()
+	users["late"], users["new"] = g.keygen("user", "late"), g.keygen("user", "new")
+	op := func(format string, args ...any) {
+		g.t.Helper()
+		g.run("unibusd user " + fmt.Sprintf(format, args...) + connect)
+	}
+	op("add %s", users["late"])
+	op("revoke %s", users["revoked"])
+	op("revoke %s", users["late"])
+	g.asUserAdmin("chief.nk", func(ctx context.Context, c *client.Client) error {
+		_, err := c.Revoke(ctx, core.UserID(users["by-chief"]))
+		return err
+	})
+	g.run("mv unibus/unibus.db elsewhere.db") // a file that is not in its place takes no changes
+	if out, err := g.command("unibusd user revoke " + users["failed"] + connect).CombinedOutput(); err == nil {
+		g.t.Fatalf("a revocation that has to fail: %s", out)
+	}
+	g.run("mv elsewhere.db unibus/unibus.db")
+	op("extend %s --expires %s", users["shorter"], guideEnd)
+	op("extend %s --expires never", users["longer"])
+	op("extend %s --expires 1s", users["ended"])
+	op("revoke %s", users["again"])
+	g.asUserAdmin("chief.nk", func(ctx context.Context, c *client.Client) error {
+		_, err := c.Activate(ctx, core.UserID(users["again"]))
+		return err
+	})
+	op("replace %s %s", users["moved"], users["new"])
+	g.await("unibusd user get " + users["ended"] + connect + " | grep -q expired")
+}
+
+// keygen makes a seed, and returns the public key.
+func (g restorePage) keygen(kind, name string) string {
+	g.t.Helper()
+	return strings.TrimSpace(g.run("unibusd keygen " + kind + " --out " + name + ".nk"))
+}
+
+// asUserAdmin acts as a program of a user does.
+func (g restorePage) asUserAdmin(seed string, act func(context.Context, *client.Client) error) {
+	g.t.Helper()
+	c := client.New(client.Config{Servers: []string{fmt.Sprintf("nats://127.0.0.1:%d", g.port)}, Seed: filepath.Join(g.dir, seed), Dir: g.t.TempDir(), Name: "chief"})
+	err := c.Open(g.t.Context())
+	if err == nil {
+		err = errors.Join(act(g.t.Context(), c), c.Close())
+	}
+	if err != nil {
+		g.t.Fatal(err)
 	}
 }
 
@@ -128,7 +208,8 @@ func (g restorePage) blocks() []string {
 		g.t.Fatal(err)
 	}
 	sum := sha256.Sum256(saved)
-	replace := strings.NewReplacer("/var/lib/", g.dir+"/", "-o unibus -g unibus", "-o "+guideUser, "-u unibus", "-u "+guideUser, "HEX", hex.EncodeToString(sum[:]))
+	replace := strings.NewReplacer("/var/lib/", g.dir+"/", "-o unibus -g unibus", "-o "+guideUser, "-u unibus", "-u "+guideUser, "HEX", hex.EncodeToString(sum[:]),
+		"--since 2026-11-22", "--since "+time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly))
 	var out []string
 	for _, m := range found {
 		out = append(out, replace.Replace(m[1]))

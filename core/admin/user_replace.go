@@ -52,7 +52,7 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	s.cfg.Bus.UserChanged(ctx, st, out.User)
 	out.Nodes = s.cfg.Sessions.End(ctx, out.User)
 	if err := r.move(ctx, &out); err != nil {
-		return nil, core.Errorf(core.KindOf(err), "%s is revoked, and %s has not all of its rooms yet: %w", from.Short(), to.Short(), err).
+		return nil, core.Errorf(core.KindOf(err), "%s%s%s has not all of its rooms yet: %w", from.Short(), isRevokedAnd, to.Short(), err).
 			WithNext("run the same command again, which completes it: unibusd user replace %s %s", from, to)
 	}
 	if out.Rekey, err = needNewKey(ctx, st, from); err != nil {
@@ -66,6 +66,9 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("replaced user %s by %s in %s: %s", from.Short(), to.Short(), roomCount(len(out.Moved)), endedText(out.Nodes)))
 	return out, nil
 }
+
+// isRevokedAnd is in the error of a replacement that has revoked the old key: see Denials.
+const isRevokedAnd = " is revoked, and "
 
 // isOperator is true for a key that any node has as an operator, in force or removed.
 func (s *Service) isOperator(ctx context.Context, id core.UserID) bool {

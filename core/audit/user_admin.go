@@ -15,6 +15,9 @@ func UserAdmin(u core.User) core.Operator {
 	return by
 }
 
+// ByUserAdmin is true where no operator acted.
+func (r Record) ByUserAdmin() bool { return r.Role == RoleUserAdmin }
+
 // Actor names who acted, for people: an operator by name. Users choose each other's
 // names, so a user-admin is told as one, with the key.
 func (r Record) Actor() string { return actor(r.Role, r.Name, r.Key) }

@@ -1,4 +1,4 @@
-// Package audit is the page of the operators' actions and their outcomes, newest
+// Package audit is the page of what operators and user-admins did, with outcomes, newest
 // first. The feed fetches older records as the operator scrolls.
 package audit
 
@@ -32,8 +32,8 @@ func New() *Page {
 		Subject: "the audit", MaxAge: page.ListMaxAge, RowsMaxAge: time.Minute, CopyHint: "copy",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
 		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This record is no longer listed.",
-		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome.",
-			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 16}, widget.Column{Title: "NODE", Max: 16},
+		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome. So is what user-admins change.",
+			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 24}, widget.Column{Title: "NODE", Max: 16},
 			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
 	}
 	m.Table.FollowsTop = true
@@ -58,12 +58,24 @@ func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
 	word, tone := outcomeText(rc, r)
 	return widget.Row{Key: recordKey(r), Cells: []widget.Cell{
 		widget.Number(float64(r.At), rc.FormatMillis(r.At), "").WithTone(theme.Dim),
-		{Text: r.Name},
+		{Text: shortActor(rc, r)},
 		{Text: r.Node, Tone: theme.Dim},
 		{Text: r.Verb},
 		widget.RankedText(outcomeRank(r), word).WithTone(tone), durationCell(r),
 		{Text: shortTarget(rc, r.Args)},
 	}}
+}
+
+// wide is the width from which the list has room for more than the word.
+const wide = 100
+
+// shortActor is who acted. Where a user-admin's key and name have no room, the record's own
+// view shows them.
+func shortActor(rc page.RenderContext, r admin.AuditRecord) string {
+	if r.ByUserAdmin() && rc.Width < wide {
+		return string(r.Role)
+	}
+	return r.Actor()
 }
 
 const (
@@ -156,7 +168,7 @@ func detail(rc page.RenderContext, id string) []string {
 	lines := []string{" " + rc.Paint(tone, word) + "  " + rc.Paint(theme.Strong, widget.Sanitize(r.Verb)), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 8}
 	f.Add("when", fmt.Sprintf("%s, %s ago", r.At.Time().In(rc.Now.Location()).Format("2 Jan 2006 15:04:05.000"), widget.FormatAge(rc.AgeOf(r.At))))
-	f.Add("operator", widget.Sanitize(fmt.Sprintf("%s (%s)", r.Name, r.Role)))
+	f.Add(byWhom(r))
 	f.Add("key", widget.Sanitize(r.Key))
 	f.Add("node", widget.Sanitize(r.Node))
 	f.Add("target", widget.Sanitize(r.Args))
@@ -168,6 +180,14 @@ func detail(rc page.RenderContext, id string) []string {
 		lines = append(lines, rc.Paragraph(theme.Dim, r.Node+" recorded this locally, because there was no quorum, and added it here later.")...)
 	}
 	return lines
+}
+
+// byWhom is the label and the text that name who acted.
+func byWhom(r admin.AuditRecord) (label, text string) {
+	if r.ByUserAdmin() {
+		return "by", r.Actor() + ", no operator: a user of the bus with the role admin"
+	}
+	return "operator", widget.Sanitize(fmt.Sprintf("%s (%s)", r.Name, r.Role))
 }
 
 // outcomeSentence is the outcome in words.
@@ -208,6 +228,6 @@ func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
 	if !found {
 		return "", ""
 	}
-	words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Name, r.Node, r.Verb, r.Args, r.Outcome, r.Text}
+	words := []string{r.At.Time().UTC().Format(time.RFC3339), r.Actor(), r.Node, r.Verb, r.Args, r.Outcome, r.Text}
 	return "the record", widget.Sanitize(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
 }
