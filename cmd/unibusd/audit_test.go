@@ -6,13 +6,14 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/audit"
 )
 
 // TestAuditFilter: each value selects what it says, and nothing that merely contains it.
 func TestAuditFilter(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
-	r := admin.AuditRecord{Name: "ana", Key: "UANA", Verb: "user-add", Args: `id=UBOB name="Bob = = \"B\"" role=member`, At: core.MillisOf(now.Add(-time.Hour))}
+	r := admin.AuditRecord{Name: "ana", Key: "UANA", Verb: "user-add", Args: `id=UBOB name="Bob = = \"B\"" role=member`, Outcome: "ok", At: core.MillisOf(now.Add(-time.Hour))}
 	for _, c := range []struct {
 		f    auditFilter
 		want bool
@@ -21,6 +22,10 @@ func TestAuditFilter(t *testing.T) {
 		{auditFilter{operator: "ana"}, true},
 		{auditFilter{operator: "UANA"}, true},
 		{auditFilter{operator: "an"}, false},
+		{auditFilter{userAdmin: "ana"}, false},
+		{auditFilter{userAdmin: "UANA"}, false},
+		{auditFilter{outcome: "ok"}, true},
+		{auditFilter{outcome: "unknown"}, false},
 		{auditFilter{verb: "user-add"}, true},
 		{auditFilter{verb: "user-revoke"}, false},
 		{auditFilter{target: "UBOB"}, true},
@@ -49,10 +54,27 @@ func TestAuditFilter(t *testing.T) {
 			t.Errorf("%+v: %v", c.f, got)
 		}
 	}
-	for _, f := range []auditFilter{{since: "yesterday"}, {since: "-3h"}, {since: "1900-01-01"}, {until: "99999d"}, {since: "1h", until: "2h"}, {verb: "status"}, {since: "7 d"}} {
+	for _, f := range []auditFilter{{since: "yesterday"}, {since: "-3h"}, {since: "1900-01-01"}, {until: "99999d"}, {since: "1h", until: "2h"}, {verb: "status"}, {outcome: "fine"}, {since: "7 d"}} {
 		if err := f.parse(now); core.KindOf(err) != core.KindInvalid {
 			t.Errorf("%+v: %v", f, err)
 		}
+	}
+}
+
+// TestFilterTellsUserAdminsFromOperators: users choose each other's names.
+func TestFilterTellsUserAdminsFromOperators(t *testing.T) {
+	t.Parallel()
+	r := admin.AuditRecord{Name: "ana", Key: "UANN", Role: audit.RoleUserAdmin, Verb: "member-remove"}
+	for f, want := range map[auditFilter]bool{
+		{operator: "ana"}: false, {operator: "UANN"}: false, {userAdmin: "ana"}: true, {userAdmin: "UANN"}: true, {userAdmin: "UAN"}: false,
+		{verb: "member-remove"}: true,
+	} {
+		if err := f.parse(time.Now()); err != nil || f.matches(r) != want {
+			t.Errorf("%+v: %v, %v", f, f.matches(r), err)
+		}
+	}
+	if cell := csvCells(r)[2]; cell != "user-admin UANN ana" {
+		t.Errorf("the export names %q as the operator", cell)
 	}
 }
 

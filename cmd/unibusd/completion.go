@@ -32,6 +32,7 @@ func completions() map[string]cli.Values {
 		"--format":                     cli.OneOf("csv", "jsonl"),
 		"--replicas":                   cli.OneOf("1", "2", "3", "4", "5"),
 		"--verb":                       cli.OneOf(auditedVerbs()...),
+		"--outcome":                    cli.OneOf(outcomes()...),
 		"--user":                       users,
 		"--node":                       nodes,
 		"--to":                         nodes,

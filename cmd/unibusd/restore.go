@@ -37,7 +37,7 @@ func restoreCommand() *cobra.Command {
 				c.Printf("Left behind: %s (rows: %d).\n", l, l.Rows)
 			}
 			c.Printf("%s\n\n", signedBy(r.Signed))
-			c.Printf("What was changed after the backup is not in it: revoke again whom you revoked since.\n")
+			c.Printf("What was changed after the backup is not in it. The audit knows who was revoked since: unibusd audit revocations --file audit.jsonl --db %s\n", core.ShellQuote(r.Path))
 			c.Printf("Next: %s …\n", next)
 			c.Printf("In a cluster all nodes begin with fresh data directories; then migrate it: unibusd migrate-to-kv --db %s …\n", core.ShellQuote(r.Path))
 			return nil

@@ -11,6 +11,7 @@ import (
 	osuser "os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,8 +61,13 @@ func TestRestoreGuide(t *testing.T) {
 	g.undone(users, connect)
 	stop()
 
+	said := ""
 	for _, block := range g.blocks() {
-		g.script(block)
+		said += g.script(block)
+	}
+	list := regexp.MustCompile(`(?m)^(?:revoke|extend) .*  # .*$`).FindAllString(said, -1)
+	if half := len(list) / 2; !slices.Equal(list[:half], list[half:]) { // listed, and then denied
+		t.Errorf("the guide's two commands say %q", list)
 	}
 	for _, name := range strings.Fields(g.run("ls -A unibus")) {
 		if owner := strings.TrimSpace(g.run("stat -c '%U %a' unibus/" + name)); owner != guideUser+" 600" {
@@ -69,7 +75,7 @@ func TestRestoreGuide(t *testing.T) {
 		}
 	}
 	var denied []string
-	for _, line := range strings.Split(strings.TrimSpace(g.run("cat revoked.txt")), "\n") {
+	for _, line := range list[:len(list)/2] {
 		command, by, _ := strings.Cut(line, "  # ")
 		verb, _, _ := strings.Cut(by, " ")
 		for name, id := range users {
@@ -82,6 +88,13 @@ func TestRestoreGuide(t *testing.T) {
 		"revoke ended, user-extend", "revoke moved, user-replace",
 	}, denied); d != "" {
 		t.Errorf("the guide's list (- expected, + found):\n%s", d)
+	}
+	for line := range strings.Lines(strings.Join(g.blocks(), "")) { // as the guide says: once more
+		if strings.Contains(line, "audit revocations") && !strings.Contains(line, "--apply") {
+			if out := g.run(strings.TrimSpace(line)); out != "" {
+				t.Errorf("after that, it still lists %s", out)
+			}
+		}
 	}
 	stop = g.serve(public)
 	defer stop()
@@ -217,18 +230,16 @@ func (g restorePage) blocks() []string {
 	return out
 }
 
-// script runs a block line by line; the service manager's part is done by the test.
-func (g restorePage) script(block string) {
+// script runs a block line by line, and returns what it printed; the service manager's part
+// is done by the test.
+func (g restorePage) script(block string) (out string) {
 	g.t.Helper()
 	for line := range strings.Lines(block) {
-		switch line = strings.TrimSpace(line); {
-		case line == "" || strings.HasPrefix(line, "systemctl "):
-		case strings.HasPrefix(line, "for "): // one of the users is not in the backup
-			_ = g.command(line).Run()
-		default:
-			g.run(line)
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "systemctl ") {
+			out += g.run(line)
 		}
 	}
+	return out
 }
 
 func (g restorePage) command(line string) *exec.Cmd {

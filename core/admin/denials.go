@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -113,6 +114,22 @@ func (d Denial) Admits(u core.User, now core.Millis) bool {
 
 // revokes is true for a user who is denied by now.
 func (d Denial) revokes(now core.Millis) bool { return d.Expires <= now }
+
+// statusStore is the part of a store that denies users.
+type statusStore interface {
+	SetUserStatus(ctx context.Context, id core.UserID, s core.UserStatus, at core.Millis) (core.User, error)
+	SetUserExpiry(ctx context.Context, id core.UserID, expires, at core.Millis) (core.User, error)
+}
+
+// Apply denies the user in a store.
+func (d Denial) Apply(ctx context.Context, st statusStore, now core.Millis) (err error) {
+	if d.revokes(now) {
+		_, err = st.SetUserStatus(ctx, d.User, core.UserRevoked, now)
+	} else {
+		_, err = st.SetUserExpiry(ctx, d.User, d.Expires, now)
+	}
+	return err
+}
 
 // Arguments are what follows `unibusd user` to deny the user again.
 func (d Denial) Arguments(now core.Millis) []string {

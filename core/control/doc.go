@@ -6,5 +6,6 @@
 // state is also signed, and let through once. Every answer rests on fresh proofs of
 // the caller's status and role (docs/decisions/0004). Each change has one commit point
 // (0003): a request that fails halfway has not happened, or its derived records are
-// mended. Begin reading at Rules and Service.
+// mended. What a user-admin may do by that role is recorded by core/audit.
+// Begin reading at Rules and Service.
 package control

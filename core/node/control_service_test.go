@@ -164,6 +164,11 @@ func TestControlStory(t *testing.T) {
 	if len(out.Nodes) != 3 {
 		t.Errorf("the nodes said %+v", out.Nodes)
 	}
+	for i := range c.Configs { // on each node
+		if r := recordsOf(t, c.Client(i, c.Viewer), chief.Public(), 1)[0]; r.Verb != "user-revoke" || r.Args != "id="+bob.Public() || r.Outcome != "ok" {
+			t.Errorf("the audit has %+v", r)
+		}
+	}
 	_, err = ann.Invite(ctx, "plans", bob.user(), "", nil)
 	wantKind(t, "an invitation of a revoked user", err, core.KindRefused)
 	if info := fine[control.RoomInfo](t)(ann.Room(ctx, "plans")); info.MustRekey != 1 {
