@@ -98,10 +98,11 @@ func TestFilesOfNodesAreOneAudit(t *testing.T) {
 		damaged int
 		cut     bool
 	}{
-		"whole":         {[]string{whole}, []string{"ana two unknown ", "ana one ok "}, 0, false},
-		"two":           {[]string{whole, alone}, []string{"ana two ok ", "ana alone ok ", "ana one ok "}, 1, false},
-		"it is rotated": {[]string{later}, []string{"ana two unknown "}, 0, true},
-		"another has":   {[]string{later, whole}, []string{"ana two unknown ", "ana one ok "}, 0, false},
+		"whole":          {[]string{whole}, []string{"ana two unknown ", "ana one ok "}, 0, false},
+		"two":            {[]string{whole, alone}, []string{"ana two ok ", "ana alone ok ", "ana one ok "}, 1, false},
+		"it is rotated":  {[]string{later}, []string{"ana two unknown "}, 0, true},
+		"one before has": {[]string{whole, later}, []string{"ana two unknown ", "ana one ok "}, 0, false},
+		"another has":    {[]string{later, whole}, []string{"ana two unknown ", "ana one ok "}, 0, false},
 	} {
 		got := read(t, c.files...)
 		if d := cmp.Diff(c.want, shown(got.Records)); d != "" || got.Damaged != c.damaged || got.Cut != c.cut {

@@ -9,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/audit"
 	"unibus/core/control"
 	"unibus/core/nodetest"
 )
@@ -117,6 +118,10 @@ func TestUserAdminsWithoutQuorum(t *testing.T) {
 	_, err = chief.User(ctx, core.UserID(added))
 	wantKind(t, "a user who was not added", err, core.KindNotFound)
 	fine[control.Revoked](t)(chief.RevokeUser(ctx, victim))
+	file := fine[audit.FileRecords](t)(audit.ReadFiles(c.Configs[0].Data + "/audit.jsonl")) // if the cluster never came back
+	if d := admin.Denials(file.Records, 0); len(d) != 1 || d[0].User != victim || d[0].Uncertain {
+		t.Errorf("the node's file denies %+v", d)
+	}
 	if err := c.Open(1); err != nil {
 		t.Fatal(err)
 	}
