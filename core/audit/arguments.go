@@ -16,16 +16,16 @@ func Arguments(args string) (out []Argument) {
 		if !ok {
 			return append(out, Argument{Text: args})
 		}
-		quoted, err := strconv.QuotedPrefix(rest)
-		value := quoted
-		if err == nil {
-			value, _ = strconv.Unquote(quoted) // a prefix that is quoted can be unquoted
-		} else {
-			quoted, _, _ = strings.Cut(rest, " ")
-			value = quoted
+		shown, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			shown, _, _ = strings.Cut(rest, " ")
 		}
-		out = append(out, Argument{Name: name, Value: value, Text: name + "=" + quoted})
-		args = strings.TrimPrefix(rest[len(quoted):], " ")
+		value, err := strconv.Unquote(shown)
+		if err != nil { // it was not quoted
+			value = shown
+		}
+		out = append(out, Argument{Name: name, Value: value, Text: name + "=" + shown})
+		args = strings.TrimPrefix(rest[len(shown):], " ")
 	}
 	return out
 }

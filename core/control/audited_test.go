@@ -34,7 +34,7 @@ func TestUserAdminsAreAudited(t *testing.T) {
 		t.Errorf("recorded (- expected, + found):\n%s", d)
 	}
 
-	onWrite := func(bucket, key string) error { w.audit.add("write %s", key); return nil }
+	onWrite := func(_, key string) error { w.audit.add("write %s", key); return nil }
 	w.onWrite.Store(&onWrite)
 	w.must(t, w.admin, methodUserRevoke, userRequest{string(w.member)})
 	none := strangerID(t)
