@@ -120,7 +120,8 @@ func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
 		}
 		body = map[string]any{"placement": map[string]string{"preferred": to}}
 	}
-	return stepDownError(group, jsapi.Client{Conn: conn}.Request(ctx, verb, body, nil))
+	// Servers drop the request while the group has no leader. Sent twice, it moves the leader twice at worst.
+	return stepDownError(group, jsapi.Client{Conn: conn}.RequestUntil(ctx, verb, body, nil))
 }
 
 // stepDownError tells a leader's refusal from no answer.
