@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -36,8 +37,25 @@ type Row struct {
 	Value []byte
 }
 
-// valueVersion is the "v" field of every value.
-const valueVersion = 1
+// The "v" field of a value. A value that needs a field which an older program does not
+// know has a higher version, so that the older one refuses the row: it would act without
+// the field, and drop it when it writes the row again.
+const (
+	// FirstValueVersion is the version of values that every release reads.
+	FirstValueVersion = 1
+	userWithEndValue  = 2 // a user that expires
+)
+
+// ValueVersion is the version of a row's value; 0 for other texts.
+func ValueVersion(value []byte) int {
+	text, ok := bytes.CutPrefix(value, []byte(`{"v":`))
+	if !ok {
+		return 0
+	}
+	version, _, _ := bytes.Cut(text, []byte(","))
+	n, _ := strconv.Atoi(string(bytes.TrimSuffix(version, []byte("}")))) // 0 for what is no number
+	return n
+}
 
 // The values of the buckets. They do not repeat the parts of the key.
 type (
@@ -49,7 +67,7 @@ type (
 		KEMKey  []byte     `json:"kem_key,omitzero"`
 		Created Millis     `json:"created"`
 		Updated Millis     `json:"updated"`
-		Expires Millis     `json:"expires,omitempty"` // left out without one, as in rows of older releases
+		Expires Millis     `json:"expires,omitempty"` // from version 2 on
 	}
 	roomValue struct {
 		V         int       `json:"v"`
@@ -91,34 +109,38 @@ const RecordSuffix = "_record"
 
 // UserRow encodes a user.
 func UserRow(u User) Row {
-	return row(TableUsers, string(u.ID), userValue{valueVersion, u.Name, u.Role, u.Status, u.KEMKey, u.Created, u.Updated, u.Expires})
+	version := FirstValueVersion
+	if u.Expires != 0 {
+		version = userWithEndValue
+	}
+	return row(TableUsers, string(u.ID), userValue{version, u.Name, u.Role, u.Status, u.KEMKey, u.Created, u.Updated, u.Expires})
 }
 
 // RoomRow encodes a room.
 func RoomRow(r Room) Row {
-	return row(TableRooms, string(r.ID), roomValue{valueVersion, r.Name, r.Owner, r.Encrypted, r.Epoch, r.Rec, r.State, r.Created})
+	return row(TableRooms, string(r.ID), roomValue{FirstValueVersion, r.Name, r.Owner, r.Encrypted, r.Epoch, r.Rec, r.State, r.Created})
 }
 
 // MemberRow encodes a member.
 func MemberRow(m Member) Row {
 	return row(TableMembers, string(m.Room)+"."+string(m.User),
-		memberValue{valueVersion, m.Role, m.State, m.InvitedBy, m.Proof, m.Joined})
+		memberValue{FirstValueVersion, m.Role, m.State, m.InvitedBy, m.Proof, m.Joined})
 }
 
 // IndexRow encodes the entry of the reverse index that belongs to a member.
 func IndexRow(m Member) Row {
-	return row(TableRoomsByMember, string(m.User)+"."+string(m.Room), indexValue{valueVersion, m.State})
+	return row(TableRoomsByMember, string(m.User)+"."+string(m.Room), indexValue{FirstValueVersion, m.State})
 }
 
 // KeyRow encodes a sealed key.
 func KeyRow(k SealedKey) Row {
 	return row(TableRoomKeys, EpochPrefix(k.Room, k.Epoch, k.Rec)+string(k.User),
-		keyValue{valueVersion, k.Box, k.SealedBy, k.Created})
+		keyValue{FirstValueVersion, k.Box, k.SealedBy, k.Created})
 }
 
 // RecordRow encodes an epoch record.
 func RecordRow(r EpochRecord) Row {
-	return row(TableRoomKeys, EpochPrefix(r.Room, r.Epoch, r.Rec)+RecordSuffix, recordValue{valueVersion, r.Prev, r.Record})
+	return row(TableRoomKeys, EpochPrefix(r.Room, r.Epoch, r.Rec)+RecordSuffix, recordValue{FirstValueVersion, r.Prev, r.Record})
 }
 
 // EpochPrefix begins the keys of all boxes of one epoch record, the last dot
@@ -138,7 +160,7 @@ func row(t Table, key string, v any) Row {
 // DecodeUser decodes a row of TableUsers. KindFailed names the key of a row that is damaged.
 func DecodeUser(r Row) (User, error) {
 	var v userValue
-	if err := decode(r, &v, &v.V); err != nil {
+	if err := decodeUpTo(userWithEndValue, r, &v, &v.V); err != nil {
 		return User{}, err
 	}
 	return User{UserID(r.Key), v.Name, v.Role, v.Status, v.KEMKey, v.Created, v.Updated, v.Expires}, nil
@@ -192,13 +214,29 @@ func DecodeKey(r Row) (*SealedKey, *EpochRecord, error) {
 }
 
 func decode(r Row, into any, version *int) error {
-	if err := json.Unmarshal(r.Value, into); err != nil {
+	return decodeUpTo(FirstValueVersion, r, into, version)
+}
+
+// decodeUpTo refuses fields that it does not know, whatever the version says: they would be
+// lost with the next change of the row.
+func decodeUpTo(newest int, r Row, into any, version *int) error {
+	values := json.NewDecoder(bytes.NewReader(r.Value))
+	values.DisallowUnknownFields()
+	err := values.Decode(into)
+	switch {
+	case *version > newest:
+		return newerRow(r, fmt.Sprintf("its version is %d, and this program knows %d", *version, newest))
+	case err != nil && strings.HasPrefix(err.Error(), "json: unknown field "):
+		return newerRow(r, "it has the field "+strings.TrimPrefix(err.Error(), "json: unknown field ")+", which this program does not know")
+	case err != nil || *version < 1 || len(bytes.TrimSpace(r.Value[values.InputOffset():])) > 0:
 		return badRow(r, "its value is not JSON of the expected form")
 	}
-	if *version != valueVersion {
-		return badRow(r, fmt.Sprintf("its version is %d, this program knows %d", *version, valueVersion))
-	}
 	return nil
+}
+
+// newerRow refuses a row that a newer program has written.
+func newerRow(r Row, why string) error {
+	return AsError(badRow(r, why)).WithNext("a newer release may have written it: run that release on every node (docs/operations/upgrades.md)")
 }
 
 func badRow(r Row, why string) error {

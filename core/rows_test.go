@@ -125,7 +125,7 @@ func TestRowsAreCanonical(t *testing.T) {
 	for want, got := range map[string]Row{
 		`{"v":1,"role":"member","status":"active","created":1,"updated":2}`: UserRow( // as releases without ends wrote it: digests stay
 			User{ID: "U", Role: RoleMember, Status: UserActive, Created: 1, Updated: 2}),
-		`{"v":1,"role":"member","status":"active","created":1,"updated":2,"expires":3}`: UserRow(
+		`{"v":2,"role":"member","status":"active","created":1,"updated":2,"expires":3}`: UserRow(
 			User{ID: "U", Role: RoleMember, Status: UserActive, Created: 1, Updated: 2, Expires: 3}),
 		`{"v":1,"owner":"U","encrypted":false,"epoch":18446744073709551615,"rec":"0","state":"active","created":0}`: RoomRow(
 			Room{ID: "r", Owner: "U", Epoch: math.MaxUint64, Rec: LegacyRec, State: RoomActive}),
@@ -163,27 +163,28 @@ func TestDecodeRefuses(t *testing.T) {
 	row := func(table Table, key, value string) Row { return Row{table, key, []byte(value)} }
 	good := `{"v":1}`
 	for name, r := range map[string]Row{
-		"user: not JSON":         row(TableUsers, "U", `{`),
-		"user: empty":            row(TableUsers, "U", ``),
-		"user: trailing":         row(TableUsers, "U", good+good),
-		"user: newer":            row(TableUsers, "U", `{"v":2}`),
-		"user: no version":       row(TableUsers, "U", `{}`),
-		"user: null":             row(TableUsers, "U", `null`),
-		"user: wrong type":       row(TableUsers, "U", `{"v":1,"role":3}`),
-		"room: negative epoch":   row(TableRooms, "r", `{"v":1,"epoch":-1}`),
-		"member: one part":       row(TableMembers, "r", good),
-		"member: three parts":    row(TableMembers, "r.U.x", good),
-		"member: bad base64":     row(TableMembers, "r.U", `{"v":1,"proof":"*"}`),
-		"index: one part":        row(TableRoomsByMember, "U", good),
-		"key: three parts":       row(TableRoomKeys, "r.0.U", good),
-		"key: five parts":        row(TableRoomKeys, "r.0.0.U.x", good),
-		"key: padded epoch":      row(TableRoomKeys, "r.01.0.U", good),
-		"key: signed epoch":      row(TableRoomKeys, "r.+1.0.U", good),
-		"key: epoch overflow":    row(TableRoomKeys, "r.18446744073709551616.0.U", good),
-		"key: no epoch":          row(TableRoomKeys, "r..0.U", good),
-		"key: newer":             row(TableRoomKeys, "r.0.0.U", `{"v":9}`),
-		"record: newer":          row(TableRoomKeys, "r.0.0._record", `{"v":9}`),
-		"record: prev no string": row(TableRoomKeys, "r.0.0._record", `{"v":1,"prev":[]}`),
+		"user: not JSON":          row(TableUsers, "U", `{`),
+		"user: empty":             row(TableUsers, "U", ``),
+		"user: trailing":          row(TableUsers, "U", good+good),
+		"user: newer":             row(TableUsers, "U", `{"v":3}`),
+		"user: half a value more": row(TableUsers, "U", good+"}"),
+		"user: no version":        row(TableUsers, "U", `{}`),
+		"user: null":              row(TableUsers, "U", `null`),
+		"user: wrong type":        row(TableUsers, "U", `{"v":1,"role":3}`),
+		"room: negative epoch":    row(TableRooms, "r", `{"v":1,"epoch":-1}`),
+		"member: one part":        row(TableMembers, "r", good),
+		"member: three parts":     row(TableMembers, "r.U.x", good),
+		"member: bad base64":      row(TableMembers, "r.U", `{"v":1,"proof":"*"}`),
+		"index: one part":         row(TableRoomsByMember, "U", good),
+		"key: three parts":        row(TableRoomKeys, "r.0.U", good),
+		"key: five parts":         row(TableRoomKeys, "r.0.0.U.x", good),
+		"key: padded epoch":       row(TableRoomKeys, "r.01.0.U", good),
+		"key: signed epoch":       row(TableRoomKeys, "r.+1.0.U", good),
+		"key: epoch overflow":     row(TableRoomKeys, "r.18446744073709551616.0.U", good),
+		"key: no epoch":           row(TableRoomKeys, "r..0.U", good),
+		"key: newer":              row(TableRoomKeys, "r.0.0.U", `{"v":9}`),
+		"record: newer":           row(TableRoomKeys, "r.0.0._record", `{"v":9}`),
+		"record: prev no string":  row(TableRoomKeys, "r.0.0._record", `{"v":1,"prev":[]}`),
 	} {
 		err := decodeAny(r)
 		if KindOf(err) != KindFailed {
@@ -208,6 +209,32 @@ func decodeAny(r Row) (err error) {
 		_, _, err = DecodeKey(r)
 	}
 	return err
+}
+
+// TestNewerRowsAreRefused: a row with a field that this program does not know is refused,
+// because the field would be lost with the next change. A user with an end is such a row
+// for programs that know version 1 alone: they would admit the user for ever.
+func TestNewerRowsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, r := range []Row{
+		UserRow(User{ID: "U"}), RoomRow(Room{ID: "r"}), MemberRow(Member{Room: "r", User: "U"}),
+		IndexRow(Member{Room: "r", User: "U"}), KeyRow(SealedKey{Room: "r", Rec: "0", User: "U"}), RecordRow(EpochRecord{Room: "r", Rec: "0"}),
+	} {
+		if err := decodeAny(r); err != nil {
+			t.Fatal(err)
+		}
+		field := Row{r.Table, r.Key, bytes.Replace(r.Value, []byte("}"), []byte(`,"limit":3}`), 1)}
+		version := Row{r.Table, r.Key, bytes.Replace(r.Value, []byte(`"v":1`), []byte(`"v":3,"limit":3`), 1)}
+		for want, newer := range map[string]Row{`the field "limit"`: field, "its version is 3": version} {
+			err := decodeAny(newer)
+			if KindOf(err) != KindFailed || !strings.Contains(err.Error(), want) || !strings.Contains(AsError(err).Next, "newer release") {
+				t.Errorf("%s: %v; %q", newer.Value, err, AsError(err).Next)
+			}
+		}
+	}
+	if ends := UserRow(User{ID: "U", Expires: 7}).Value; !bytes.HasPrefix(ends, []byte(`{"v":2,`)) {
+		t.Errorf("a user with an end is %s, which older programs would read", ends)
+	}
 }
 
 // FuzzDecode: whatever lies in a bucket, decoding gives a value that encodes and decodes to itself, or KindFailed.

@@ -96,6 +96,7 @@ type Node struct {
 type Info struct {
 	Name           string          `json:"name"`
 	Version        string          `json:"version"`
+	Protocols      core.Protocols  `json:"protocols,omitzero"` // zero: an older node
 	PID            int             `json:"pid"`
 	BusAuth        core.BusAuth    `json:"bus_auth"`
 	TLS            bool            `json:"tls"`

@@ -64,7 +64,7 @@ func TestRowsThatDoNotFitAreNamed(t *testing.T) {
 		"an entry too many":       {func(f *fakeRows) { f.Members = f.Members[:1] }, checkIndex, "UNIBUS_rooms_by_member U2.r1 there is no such member"},
 		"an entry is old":         {func(f *fakeRows) { f.Members[1].State = core.MemberRemoved }, checkIndex, "the member has another state"},
 		"a damaged row":           {func(f *fakeRows) { f.more = []core.Row{{Table: core.TableUsers, Key: "U3", Value: []byte("{")}} }, checkRead, "UNIBUS_users U3"},
-		"a newer row":             {func(f *fakeRows) { f.more = []core.Row{{Table: core.TableUsers, Key: "U3", Value: []byte(`{"v":2}`)}} }, checkRead, "its version is 2, this program knows 1"},
+		"a newer row":             {func(f *fakeRows) { f.more = []core.Row{{Table: core.TableUsers, Key: "U3", Value: []byte(`{"v":3}`)}} }, checkRead, "its version is 3, and this program knows 2"},
 		"damage that ends it":     {func(f *fakeRows) { f.fault = core.Errorf(core.KindFailed, "n1 cannot read 1 of 9 keys") }, checkRead, ""},
 	} {
 		f := &fakeRows{Snapshot: core.Snapshot{

@@ -58,6 +58,9 @@ func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
 		n.seenDuplicates.Store(&v.DuplicateNames)
 		n.routes.see(v)
 		n.repeats.flush(time.Now())
+		if err := cluster.ProtocolConflict(v, n.cfg.Name); err != nil {
+			n.fail(err)
+		}
 	}
 }
 

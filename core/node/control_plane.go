@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/cluster"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
 	"unibus/core/store/sqlite"
@@ -126,6 +127,7 @@ func (n *Node) newMigration() error {
 	n.selector.kv = kv.New(kv.Config{
 		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.fixedSize(), Budget: openTimeout, Logger: n.log,
 		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.onStoreChange, OnAlarm: n.sessions.alarmed,
+		NewestReadable: func() (int, string) { return cluster.NewestReadable(n.observer.View()) },
 	})
 	n.migration = migrate.New(n.migrationConfig())
 	return nil

@@ -13,6 +13,9 @@ import (
 // Reload is reload, for tests.
 func (n *Node) Reload() error { return n.reload() }
 
+// SetProtocols makes the node one of another release, before Open.
+func (n *Node) SetProtocols(p core.Protocols) { n.protocols = p }
+
 // Store is the store that this node serves, for tests that write past the services.
 func (n *Node) Store() (core.Store, error) { return n.storeHandle.Store() }
 

@@ -41,9 +41,10 @@ type Config struct {
 
 // Node is one unibusd.
 type Node struct {
-	cfg    Config
-	log    *slog.Logger
-	failed chan error // why the node cannot continue
+	cfg       Config
+	log       *slog.Logger
+	failed    chan error // why the node cannot continue
+	protocols core.Protocols
 
 	started time.Time
 
@@ -125,7 +126,7 @@ func New(cfg Config) *Node {
 	repeats := newRepeatFilter(cfg.Log.Handler())
 	n := &Node{
 		cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, unit: serviceUnit(),
-		failed: make(chan error, 1), started: time.Now(),
+		failed: make(chan error, 1), started: time.Now(), protocols: core.OwnProtocols(),
 	}
 	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx) })
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())

@@ -194,10 +194,26 @@ func (s *Store) writeAlone(ctx context.Context, wb *watchedBucket, messages []me
 
 // refused is where tests stop a write before it is sent.
 func (s *Store) refused(wb *watchedBucket, messages []message) error {
-	if s.onWrite == nil {
-		return nil
+	if err := s.unreadable(messages); err != nil || s.onWrite == nil {
+		return err
 	}
 	return s.onWrite(wb.bucket, messages[0].key)
+}
+
+// unreadable refuses rows that a node of the cluster could not read.
+func (s *Store) unreadable(messages []message) error {
+	needed := 0
+	for _, m := range messages {
+		needed = max(needed, core.ValueVersion(m.value))
+	}
+	if s.newestReadable == nil || needed <= core.FirstValueVersion {
+		return nil
+	}
+	if newest, node := s.newestReadable(); needed > newest {
+		return core.Errorf(core.KindRefused, "nothing was written: %s runs an older release, which could not read the record %s and would deny what it stands for", node, messages[0].key).
+			WithOutcome(core.OutcomeNone).WithNext("upgrade %s first (docs/operations/upgrades.md), then repeat it", node)
+	}
+	return nil
 }
 
 // awaitOwnWrite waits until this node's own watch has what it wrote.

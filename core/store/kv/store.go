@@ -41,6 +41,10 @@ type Config struct {
 	// first key; its error is the write's, and nothing is sent. For tests that stop at
 	// every write. nil: nothing is refused.
 	OnWrite func(bucket, key string) error
+	// NewestReadable is the highest version of a row that every node can read, and a node
+	// that reads no newer one. Newer rows are not written: that node would deny what they
+	// stand for. nil: all rows can be read.
+	NewestReadable func() (version int, node string)
 }
 
 // Change is one record as it is now; the other fields are nil. A record that was
@@ -55,17 +59,18 @@ type Change struct {
 // called from many goroutines.
 type Store struct {
 	bucketClient
-	replicas      int
-	nodes         int
-	buckets       map[core.Table]*watchedBucket
-	admission     [2]*watchedBucket // users and members, by which admission decides
-	changes       changes
-	reconciler    reconciler
-	shutRevisions atomic.Pointer[map[core.Table]uint64] // the guards' revisions that Shut wrote
-	chains        chainCache
-	tempDir       string
-	memory        int                            // of one sorter
-	onWrite       func(bucket, key string) error // Config.OnWrite
+	replicas       int
+	nodes          int
+	buckets        map[core.Table]*watchedBucket
+	admission      [2]*watchedBucket // users and members, by which admission decides
+	changes        changes
+	reconciler     reconciler
+	shutRevisions  atomic.Pointer[map[core.Table]uint64] // the guards' revisions that Shut wrote
+	chains         chainCache
+	tempDir        string
+	memory         int                            // of one sorter
+	onWrite        func(bucket, key string) error // Config.OnWrite
+	newestReadable func() (int, string)           // Config.NewestReadable
 
 	mu      sync.Mutex
 	end     context.CancelFunc // of the watches; nil before Open
@@ -89,7 +94,7 @@ func New(c Config) *Store {
 			c.OnAlarm(e)
 		}
 	}
-	s.onWrite = c.OnWrite
+	s.onWrite, s.newestReadable = c.OnWrite, c.NewestReadable
 	s.changes = changes{tell: c.OnChange, more: make(chan struct{}, 1)}
 	changed := func(c Change) { s.reconciler.note(c); s.changes.add(c) }
 	s.buckets = map[core.Table]*watchedBucket{}
