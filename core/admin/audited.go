@@ -77,7 +77,11 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 		case notRecorded != nil:
 			return nil, notRecorded
 		}
+		ctx, change := core.BeginChange(ctx)
 		out, err := f(ctx, op, body)
+		if change.Sent() { // else the verb itself knows: not all of them write to the store
+			err = change.Explain(err)
+		}
 		s.cfg.Audit.End(ctx, action, err)
 		return out, err
 	}

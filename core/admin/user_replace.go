@@ -43,7 +43,7 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	}
 	r := replacement{store: st, now: s.cfg.Now()}
 	if err := r.check(ctx, from, to); err != nil {
-		return nil, err
+		return nil, core.ReadError(err)
 	}
 	out := Replaced{Moved: []core.RoomID{}, Kept: []core.RoomID{}}
 	if out.User, err = r.revoke(ctx); err != nil {

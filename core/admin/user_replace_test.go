@@ -10,6 +10,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/core/request"
 	"unibus/core/store/storetest"
 )
 
@@ -18,6 +19,8 @@ type cutStore struct {
 	core.Store
 	left  int // writes until the one that fails; negative: none does
 	after bool
+
+	failed error // of that write; nil: errCut
 }
 
 var errCut = core.Errorf(core.KindUnavailable, "the store was cut off")
@@ -29,6 +32,9 @@ func (s *cutStore) write(do func() error) error {
 	}
 	if s.after {
 		_ = do()
+	}
+	if s.failed != nil {
+		return s.failed
 	}
 	return errCut
 }
@@ -171,6 +177,43 @@ func TestReplaceCutShortAnywhere(t *testing.T) {
 				return
 			}
 			old = to
+		}
+	})
+}
+
+// unreadStore cannot read users, and its barrier's outcome is not known.
+type unreadStore struct{ core.Store }
+
+func (unreadStore) User(context.Context, core.UserID) (core.User, error) {
+	return core.User{}, errCut.WithOutcome(core.OutcomeUnknown)
+}
+
+// TestReplaceSaysWhatBecameOfIt: nothing was done while it only read. Once the old key is
+// revoked, a step that did nothing does not speak for the whole.
+func TestReplaceSaysWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	onBothStores(t, func(t *testing.T, w *keyWorld) {
+		cut, _ := replaceable(t, w)
+		replace := func() core.Outcome {
+			st := &steps{recorded: make(chan struct{})}
+			w.cfg.Guard, w.cfg.Audit = st, recorder{st}
+			req := replaceRequest{string(w.people[0].ID), string(storetest.NewUserID(t))}
+			f := w.acting(verbUserReplace, Rules()[verbUserReplace], func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
+				return w.userReplace(ctx, op, req)
+			}, request.Call{})
+			_, err := f(t.Context(), core.Operator{Name: "op"}, nil)
+			if !errors.Is(err, errCut) && core.AsError(err).Kind != core.KindUnavailable {
+				t.Errorf("%v", err)
+			}
+			return core.OutcomeOf(err)
+		}
+		cut.Store = unreadStore{w.store}
+		if got := replace(); got != core.OutcomeNone {
+			t.Errorf("before any write: outcome %q", got)
+		}
+		cut.Store, cut.left, cut.failed = w.store, 1, errCut.WithOutcome(core.OutcomeNone)
+		if got := replace(); got != core.OutcomeUnknown {
+			t.Errorf("the second write did nothing: outcome %q", got)
 		}
 	})
 }

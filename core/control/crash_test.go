@@ -124,6 +124,9 @@ func (w *world) crash(t *testing.T, c change, n int) (at string, stopped bool) {
 		return "", false
 	}
 	wantKind(t, fmt.Sprintf("%s, stopped at write %d", c.name, n+1), err, core.KindUnavailable)
+	if want := map[bool]core.Outcome{true: core.OutcomeNone, false: core.OutcomeUnknown}[n == 0]; core.OutcomeOf(err) != want {
+		t.Errorf("%s, stopped at write %d: %v has the outcome %q, not %q", c.name, n+1, err, core.OutcomeOf(err), want)
+	}
 	w.mendedIndex(t, c.name)
 	if _, err := w.do(by, c.m, req); err != nil && core.KindOf(err) != c.again {
 		t.Errorf("%s again, after a stop at write %d: %v", c.name, n+1, err)

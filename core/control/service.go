@@ -87,11 +87,7 @@ func (s *Service) services() []request.Service {
 		svc.Endpoints = append(svc.Endpoints, request.Endpoint{
 			Name: string(m), Subject: string(m), Timeout: requestTimeout,
 			Handle: func(ctx context.Context, c request.Call) (any, error) {
-				out, err := s.answer(ctx, m, rule, methods[m], c)
-				if !rule.Acts {
-					err = core.ReadError(err)
-				}
-				return out, err
+				return s.answer(ctx, m, rule, methods[m], c)
 			},
 		})
 	}
@@ -110,7 +106,9 @@ func envelope(out any, failed *core.Error) any {
 }
 
 // answer checks the caller, that the request is new, and the rule, and does it.
-func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc, c request.Call) (any, error) {
+func (s *Service) answer(ctx context.Context, m Method, rule Rule, f methodFunc, c request.Call) (_ any, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	ctx = core.AsOf(ctx, time.Now())
 	st, err := s.cfg.Store.Store()
 	if err != nil {

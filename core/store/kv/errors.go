@@ -47,10 +47,10 @@ func explain(err error, doing string) error {
 }
 
 // unknownOutcome marks a write that was sent and not answered: it may have been
-// done or not.
+// done or not. "No responders" is the server's word that no one received it.
 func unknownOutcome(err error, doing string) error {
 	f := core.AsError(explain(err, doing))
-	if f.Kind != core.KindUnavailable {
+	if f.Kind != core.KindUnavailable || errors.Is(err, nats.ErrNoResponders) {
 		return explain(err, doing)
 	}
 	return &core.Error{Kind: core.KindUnavailable, Text: f.Text + "; it may have been done or not", Next: f.Next, Err: err, Outcome: core.OutcomeUnknown}

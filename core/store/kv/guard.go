@@ -167,6 +167,7 @@ func (s *Store) write(ctx context.Context, wb *watchedBucket, messages []message
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	rev, err = s.writeBatched(ctx, wb, messages)
+	noteWrite(ctx, err)
 	if err != nil {
 		return 0, err
 	}
@@ -178,7 +179,16 @@ func (s *Store) writeOnly(ctx context.Context, wb *watchedBucket, messages []mes
 	if err := s.refused(wb, messages); err != nil {
 		return 0, err
 	}
-	return s.writeAlone(ctx, wb, messages, may)
+	rev, err = s.writeAlone(ctx, wb, messages, may)
+	noteWrite(ctx, err)
+	return rev, err
+}
+
+// noteWrite tells the change under way of a write that was done, or may have been done.
+func noteWrite(ctx context.Context, err error) {
+	if err == nil || core.OutcomeOf(err) == core.OutcomeUnknown {
+		core.WriteSent(ctx)
+	}
 }
 
 // writeAlone waits for its turn in the bucket.

@@ -11,7 +11,9 @@ import (
 
 // PutMember adds a member to a room or changes the role: the member first, then
 // the index. After an error in between, a second call repairs the index.
-func (s *Store) PutMember(ctx context.Context, m core.Member) error {
+func (s *Store) PutMember(ctx context.Context, m core.Member) (failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	if err := checkRole(m.Role); err != nil {
 		return err
 	}
@@ -147,7 +149,9 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 
 // changeAndIndex changes the record of a member in one of some states, and the
 // index after it.
-func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
+func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, edit func(*core.Member)) (_ core.Member, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	if _, err := core.ParseRoomID(string(room)); err != nil {
 		return core.Member{}, err
 	}
@@ -160,7 +164,7 @@ func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.
 		return core.Member{}, err
 	}
 	defer cancel()
-	m, err := s.changeMember(ctx, room, user, from, change)
+	m, err := s.changeMember(ctx, room, user, from, edit)
 	if err != nil {
 		return core.Member{}, err
 	}
@@ -168,7 +172,9 @@ func (s *Store) changeAndIndex(ctx context.Context, room core.RoomID, user core.
 }
 
 // SetMemberRole changes the role of an active member by CAS: see core.Store.
-func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (core.Member, error) {
+func (s *Store) SetMemberRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (_ core.Member, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	if err := checkRole(role); err != nil {
 		return core.Member{}, err
 	}
@@ -209,13 +215,13 @@ func (s *Store) member(ctx context.Context, room core.RoomID, user core.UserID, 
 
 // changeMember changes a member in one of some states, and decides again when
 // another writer was faster.
-func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, change func(*core.Member)) (core.Member, error) {
+func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.UserID, from []core.MemberState, edit func(*core.Member)) (core.Member, error) {
 	for range casTries {
 		m, rev, err := s.member(ctx, room, user, from...)
 		if err != nil {
 			return core.Member{}, err
 		}
-		change(&m)
+		edit(&m)
 		_, err = s.replace(ctx, core.MemberRow(m), rev)
 		if core.KindOf(err) != core.KindConflict {
 			return m, err

@@ -9,7 +9,9 @@ import (
 )
 
 // StageKeys writes boxes of the next epoch under rec: see core.Store.
-func (s *Store) StageKeys(ctx context.Context, id core.RoomID, from core.Epoch, rec string, keys []core.SealedKey) error {
+func (s *Store) StageKeys(ctx context.Context, id core.RoomID, from core.Epoch, rec string, keys []core.SealedKey) (failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	if _, err := s.roomToRekey(ctx, id, from, rec); err != nil {
 		return err
 	}
@@ -115,7 +117,9 @@ func (s *Store) holdersOf(id core.RoomID, epoch core.Epoch, rec string) (users [
 }
 
 // CommitRekey writes the record and then moves the room by CAS, the only commit: see core.Store.
-func (s *Store) CommitRekey(ctx context.Context, id core.RoomID, from core.Epoch, rec string, record []byte) (core.Room, error) {
+func (s *Store) CommitRekey(ctx context.Context, id core.RoomID, from core.Epoch, rec string, record []byte) (_ core.Room, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	was, err := s.roomToRekey(ctx, id, from, rec)
 	if err != nil {
 		return core.Room{}, err

@@ -8,7 +8,9 @@ import (
 )
 
 // PutKey stores one more sealed key of the room's current epoch.
-func (s *Store) PutKey(ctx context.Context, k core.SealedKey) error {
+func (s *Store) PutKey(ctx context.Context, k core.SealedKey) (failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	user, err := core.ParseUserID(string(k.User))
 	if err != nil {
 		return err

@@ -8,7 +8,9 @@ import (
 
 // CreateRoom creates a room at the epoch it carries. Its keys have no records
 // of their own yet, so its rec is core.LegacyRec also if r has another.
-func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
+func (s *Store) CreateRoom(ctx context.Context, r core.Room) (failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	if r.State == "" {
 		r.State = core.RoomActive
 	}
@@ -66,7 +68,9 @@ func (s *Store) Rooms(ctx context.Context) ([]core.Room, error) {
 }
 
 // UpdateRoom changes a room by CAS: see core.Store.
-func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (core.Room, error) {
+func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (_ core.Room, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return core.Room{}, err

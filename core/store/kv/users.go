@@ -36,7 +36,9 @@ func checkStatus(status core.UserStatus) error {
 // create writes a row that must not be there yet. A key that was deleted counts as free.
 // The server compares the revision, so that an old copy here costs a second try at most.
 // Only where a row is there is the copy proven first.
-func (s *Store) create(ctx context.Context, r core.Row, what string) error {
+func (s *Store) create(ctx context.Context, r core.Row, what string) (failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return err
@@ -222,14 +224,16 @@ const keyAdmins = "_admins"
 // where admins have a part in it, writes user and keyAdmins in one batch, each
 // with its CAS. allow is nil where it does not matter whether an actor is an
 // admin.
-func (s *Store) changeUser(ctx context.Context, id core.UserID, change func(*core.User), allow func(context.Context) error) (core.User, error) {
+func (s *Store) changeUser(ctx context.Context, id core.UserID, edit func(*core.User), allow func(context.Context) error) (_ core.User, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return core.User{}, err
 	}
 	defer cancel()
 	for range casTries {
-		u, err := s.changeUserOnce(ctx, id, change, allow)
+		u, err := s.changeUserOnce(ctx, id, edit, allow)
 		if core.KindOf(err) != core.KindConflict {
 			return u, err
 		}
@@ -237,16 +241,16 @@ func (s *Store) changeUser(ctx context.Context, id core.UserID, change func(*cor
 	return core.User{}, core.Errorf(core.KindConflict, "the user %s was changed by other writers again and again", id.Short()).WithNext("try again")
 }
 
-func (s *Store) changeUserOnce(ctx context.Context, id core.UserID, change func(*core.User), allow func(context.Context) error) (core.User, error) {
+func (s *Store) changeUserOnce(ctx context.Context, id core.UserID, edit func(*core.User), allow func(context.Context) error) (core.User, error) {
 	wb, err := s.readyBucket(ctx, core.TableUsers)
 	if err != nil {
 		return core.User{}, err
 	}
 	u, rev, admins, err := s.userToChange(ctx, wb, id, allow)
 	if err != nil {
-		return core.User{}, core.ReadError(err) // nothing was written: the caller may repeat it
+		return core.User{}, err
 	}
-	change(&u)
+	edit(&u)
 	row := core.UserRow(u)
 	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
 	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other
@@ -277,7 +281,9 @@ func (s *Store) userToChange(ctx context.Context, wb *watchedBucket, id core.Use
 }
 
 // SetKEMKey publishes a user's key: see core.Store.
-func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (core.User, error) {
+func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at core.Millis) (_ core.User, failed error) {
+	ctx, change := core.BeginChange(ctx)
+	defer change.Done(&failed)
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return core.User{}, err

@@ -211,5 +211,9 @@ func (s *Store) runOnce(ctx context.Context, db *sql.DB, f func(context.Context,
 	if err := f(withConnection(ctx, conn), tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	err = tx.Commit()
+	if db == s.write && !isBusy(err) { // a busy file was left as it was
+		core.WriteSent(ctx)
+	}
+	return err
 }
