@@ -46,14 +46,25 @@ func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
 
 // readError says that nothing was done and, where that is the cause, that there is no quorum.
 func (s *Service) readError(ctx context.Context, err error) error {
+	return core.ReadError(s.quorumError(ctx, err))
+}
+
+// quorumError says of an error for want of an answer whether a majority of the nodes is
+// missing, or is there and elects a leader. Only the first has nodes to start.
+func (s *Service) quorumError(ctx context.Context, err error) error {
 	if core.KindOf(err) != core.KindUnavailable {
 		return err
 	}
-	if m := s.cfg.Cluster.View(ctx).Meta; m.Online < m.Needed {
-		err = core.Errorf(core.KindUnavailable, "no quorum: %d of %d nodes answer, and %d are needed; %w", m.Online, m.Size, m.Needed, err).
-			WithNext("see which nodes are down: unibus-tui status")
+	v := s.cfg.Cluster.View(ctx)
+	switch m := v.Meta; {
+	case m.Online < m.Needed:
+		return core.Errorf(core.KindUnavailable, "no quorum: %d of %d nodes answer, and %d are needed; %w", m.Online, m.Size, m.Needed, err).
+			WithOutcome(core.OutcomeOf(err)).WithNext("see which nodes are down: unibus-tui status")
+	case v.IsElecting():
+		return core.Errorf(core.KindUnavailable, "the nodes elect a leader, or have just elected one: %w", err).
+			WithOutcome(core.OutcomeOf(err)).WithNext("run it again; an election takes up to ten seconds")
 	}
-	return core.ReadError(err)
+	return err
 }
 
 // acting checks the signer, records the intent and remembers the nonce at the same time,
@@ -62,7 +73,7 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		once, err := s.cfg.Guard.Begin(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum)
 		if err != nil {
-			return nil, s.refused(verb, op, err)
+			return nil, s.quorumError(ctx, s.refused(verb, op, err))
 		}
 		unused := make(chan error, 1)
 		go func() { unused <- once(ctx) }()
@@ -70,12 +81,12 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 		used := <-unused
 		switch {
 		case used != nil && notRecorded != nil:
-			return nil, s.refused(verb, op, used)
+			return nil, s.quorumError(ctx, s.refused(verb, op, used))
 		case used != nil:
 			s.cfg.Audit.End(ctx, action, used)
-			return nil, s.refused(verb, op, used)
+			return nil, s.quorumError(ctx, s.refused(verb, op, used))
 		case notRecorded != nil:
-			return nil, notRecorded
+			return nil, s.quorumError(ctx, notRecorded)
 		}
 		ctx, change := core.BeginChange(ctx)
 		out, err := f(ctx, op, body)
@@ -83,6 +94,9 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 			err = change.Explain(err)
 		}
 		s.cfg.Audit.End(ctx, action, err)
+		if rule.NeedsStore {
+			err = s.quorumError(ctx, err)
+		}
 		return out, err
 	}
 }

@@ -24,7 +24,8 @@ import (
 type steps struct {
 	clusterViewer
 	done               []string
-	known, used, noLog error         // what the guard says at once and by the cluster, and the audit
+	known, used, noLog error // what the guard says at once and by the cluster, and the audit
+	view               cluster.View
 	recorded           chan struct{} // closed once the intent is there
 }
 
@@ -63,6 +64,8 @@ func (s recorder) RawPage(context.Context, uint64) (audit.RawPage, error) {
 	return audit.RawPage{}, nil
 }
 
+func (s *steps) View(context.Context) cluster.View { return s.view }
+
 func (s *steps) Note(cluster.Level, string, string) {}
 
 // TestAuditIntentBeforeOutcome: nothing is done before the request is known to be new and
@@ -95,6 +98,34 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 		}
 		if want := errors.Join(c.known, c.used, c.noLog, c.result); (err == nil) != (want == nil) || want == nil && out != "x" {
 			t.Errorf("%s: %v, %v", name, out, err)
+		}
+	}
+}
+
+// TestWhatIsMissingIsNamed: an act that could not be recorded names missing nodes where a
+// majority is missing. While a majority elects a leader, it says that and to repeat it.
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	t.Parallel()
+	now := core.MillisOf(time.Now())
+	nodes := []cluster.Node{{Name: "n1", Online: true}, {Name: "n2", Online: true}, {Name: "n3"}}
+	long := now - 3_600_000
+	for name, c := range map[string]struct {
+		meta       cluster.Meta
+		text, next string
+	}{
+		"no majority":            {cluster.Meta{Leader: "n3", Size: 3, Online: 1, Needed: 2, Since: long}, "no quorum: 1 of 3 nodes answer", "which nodes are down"},
+		"its leader is down":     {cluster.Meta{Leader: "n3", Size: 3, Online: 2, Needed: 2, Since: long}, "elect a leader", "run it again"},
+		"no leader for a second": {cluster.Meta{Size: 3, Online: 2, Needed: 2, Since: now - 1000}, "elect a leader", "run it again"},
+		"no leader for an hour":  {cluster.Meta{Size: 3, Online: 2, Needed: 2, Since: long}, "not recorded", "ask"},
+		"a leader for an hour":   {cluster.Meta{Leader: "n1", Size: 3, Online: 2, Needed: 2, Since: long}, "not recorded", "ask"},
+	} {
+		st := &steps{recorded: make(chan struct{}), noLog: core.Errorf(core.KindUnavailable, "not recorded").WithOutcome(core.OutcomeNone).WithNext("ask")}
+		st.view = cluster.View{Clustered: true, At: now, Nodes: nodes, Meta: c.meta}
+		s := NewService(ServiceConfig{Guard: st, Audit: recorder{st}, Cluster: st, Log: slog.New(slog.DiscardHandler)})
+		f := s.acting(verbUserAdd, Rules()[verbUserAdd], func(context.Context, core.Operator, []byte) (any, error) { return nil, nil }, request.Call{})
+		_, err := f(t.Context(), core.Operator{}, nil)
+		if e := core.AsError(err); !strings.Contains(e.Text, c.text) || !strings.Contains(e.Next, c.next) || e.Outcome != core.OutcomeNone {
+			t.Errorf("%s: %s; %s; outcome %q", name, e.Text, e.Next, e.Outcome)
 		}
 	}
 }

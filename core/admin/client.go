@@ -285,7 +285,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	within := rule.within(c.cfg.Timeout)
 	repetition := request.Repetition{}
 	if rule.Acts() {
-		repetition = request.Repetition{Idempotent: rule.Idempotent, Within: within + within/2}
+		repetition = request.Repetition{Idempotent: rule.Idempotent, Within: within + within/2, Passing: c.isElecting}
 	}
 	err := repetition.Do(ctx, func(ctx context.Context) (answered bool, err error) {
 		ctx, cancel := context.WithTimeout(ctx, within)
@@ -306,6 +306,12 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 		return out, e
 	}
 	return out, c.whyDown(err)
+}
+
+// isElecting is true while the nodes have a majority and elect a leader.
+func (c *Client) isElecting(ctx context.Context) bool {
+	st, err := c.Status(ctx)
+	return err == nil && st.IsElecting()
 }
 
 func decode[Reply any](v Verb, msg *nats.Msg) (out Reply, err error) {

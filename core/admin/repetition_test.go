@@ -15,14 +15,16 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/binding"
+	"unibus/core/cluster"
 	"unibus/core/keys"
 )
 
 // answers is a node that answers each verb by its own list, one after the other, and then
 // with success. It proves the cluster's key. An empty answer is silence.
 type answers struct {
-	asked   atomic.Int32
-	replies []*core.Error
+	asked    atomic.Int32
+	replies  []*core.Error
+	electing func(asked int32) bool // what it says of an election by then; such questions are not counted
 }
 
 func (a *answers) open(t *testing.T) *Client {
@@ -44,7 +46,7 @@ func (a *answers) open(t *testing.T) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
+	prover := auth.Prover{Key: func() (auth.Signer, bool) { return key, true }, IsClusterChannel: func(auth.Channel) bool { return true }}
 	service, err := nats.Connect("", nats.InProcessServer(srv))
 	if err != nil {
 		t.Fatal(err)
@@ -54,12 +56,16 @@ func (a *answers) open(t *testing.T) *Client {
 		if strings.HasSuffix(msg.Subject, "."+string(verbIdentify)) {
 			var req binding.Request
 			_ = json.Unmarshal(msg.Data, &req)
-			key, signature, err := cluster.Prove(req.Channel, id.Public(), req.Nonce)
+			key, signature, err := prover.Prove(req.Channel, id.Public(), req.Nonce)
 			if err != nil {
 				t.Error(err)
 			}
 			body, _ := json.Marshal(binding.Proof{Cluster: key, Signature: signature})
 			_ = msg.Respond(body)
+			return
+		}
+		if a.electing != nil && strings.HasSuffix(msg.Subject, "."+string(verbStatus)) {
+			a.answerStatus(msg)
 			return
 		}
 		a.answer(msg)
@@ -78,6 +84,18 @@ func (a *answers) open(t *testing.T) *Client {
 	return cl
 }
 
+// answerStatus is of three nodes of which one, the leader, is down.
+func (a *answers) answerStatus(msg *nats.Msg) {
+	v := cluster.View{Clustered: true, At: core.MillisOf(time.Now()), Meta: cluster.Meta{Online: 2, Needed: 2, Leader: "n2"}, Nodes: []cluster.Node{
+		{Name: "n1"}, {Name: "n2", Online: true}, {Name: "n3", Online: true},
+	}}
+	if a.electing(a.asked.Load()) {
+		v.Meta.Leader = "n1"
+	}
+	body, _ := json.Marshal(Status{View: v})
+	_ = msg.Respond(body)
+}
+
 func (a *answers) answer(msg *nats.Msg) {
 	n := int(a.asked.Add(1))
 	switch {
@@ -86,6 +104,32 @@ func (a *answers) answer(msg *nats.Msg) {
 	case a.replies[n-1] != nil:
 		body, _ := json.Marshal(Problem{a.replies[n-1]})
 		_ = msg.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorCodeHeader: {string(a.replies[n-1].Kind)}}})
+	}
+}
+
+// TestActsWaitForAnElection: while a majority is up and elects a leader, an act that was not
+// done is sent again; once no election is the cause, no longer.
+func TestActsWaitForAnElection(t *testing.T) {
+	t.Parallel()
+	none := core.Errorf(core.KindUnavailable, "nothing was done").WithOutcome(core.OutcomeNone)
+	for name, c := range map[string]struct {
+		replies  int
+		electing func(asked int32) bool
+		asked    int32
+		kind     core.Kind
+	}{
+		"until it is over":       {12, func(int32) bool { return true }, 13, ""},
+		"it is over in vain":     {99, func(asked int32) bool { return asked < 8 }, 8, core.KindUnavailable},
+		"no majority, no leader": {99, func(int32) bool { return false }, 4, core.KindUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := &answers{replies: slices.Repeat([]*core.Error{none}, c.replies), electing: c.electing}
+			_, err := node.open(t).UserAdd(t.Context(), core.User{ID: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"})
+			if core.KindOf(err) != c.kind || node.asked.Load() != c.asked {
+				t.Errorf("%v after %d requests, want the kind %q after %d", err, node.asked.Load(), c.kind, c.asked)
+			}
+		})
 	}
 }
 
@@ -121,6 +165,9 @@ func TestActsAreRepeated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			node := &answers{replies: c.replies}
+			if name != "a reading where nothing does" {
+				node.electing = func(int32) bool { return false }
+			}
 			err := c.act(node.open(t))
 			if core.KindOf(err) != c.kind || node.asked.Load() != c.asked {
 				t.Errorf("%v after %d requests, want the kind %q after %d", err, node.asked.Load(), c.kind, c.asked)

@@ -201,7 +201,7 @@ func refused(err error) error {
 		kind = core.KindRefused
 	}
 	return core.Errorf(kind, "nothing was done: it could not be recorded in the audit first, and without that nothing is changed (%w)", err).WithOutcome(core.OutcomeNone).
-		WithNext("the audit needs a majority of the nodes: `unibus-tui status` names the missing ones")
+		WithNext("run it again; the audit needs a majority of the nodes: `unibus-tui status` shows which answer")
 }
 
 // End records how an action ended; nil is ok. An outcome that the stream does not

@@ -235,5 +235,5 @@ func unreadable(err error) error {
 		return core.Errorf(core.KindUnavailable, "the audit is not there yet").WithNext("wait for a majority of the nodes")
 	}
 	return core.Errorf(core.KindUnavailable, "the audit cannot be read just now: %w", err).
-		WithNext("it needs a majority of the nodes; `unibus-tui status` names the missing ones")
+		WithNext("run it again; it needs a majority of the nodes: `unibus-tui status` shows which answer")
 }

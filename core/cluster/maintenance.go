@@ -37,7 +37,7 @@ func DrainUnsafe(v View, name string) error {
 		return refuse("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
 			WithNext("start the other nodes first: unibusd node list")
 	case v.Meta.Leader == "":
-		return core.Errorf(core.KindUnavailable, "%s cannot be drained yet: the meta group is electing a leader", name).WithNext("try again in some seconds")
+		return core.Errorf(core.KindUnavailable, "%s cannot be drained yet: the meta group is electing a leader", name).WithOutcome(core.OutcomeNone).WithNext("try again in some seconds")
 	case largestGroup(left, v.isCut) < v.Meta.Needed:
 		return refuse("without it the meta group would have %d of %d nodes%s, and needs %d", len(left), v.Meta.Size, v.maintenanceOfOthers(name), v.Meta.Needed).
 			WithNext("see what would end: unibusd node plan stop %s", name)
@@ -49,7 +49,7 @@ func DrainUnsafe(v View, name string) error {
 		left := v.withoutMaintenance(b.live(), name)
 		switch {
 		case b.Leader == "":
-			return core.Errorf(core.KindUnavailable, "%s cannot be drained yet: %s has no leader", name, short(b.Name)).WithNext("see the buckets: unibusd bucket list")
+			return core.Errorf(core.KindUnavailable, "%s cannot be drained yet: %s has no leader", name, short(b.Name)).WithOutcome(core.OutcomeNone).WithNext("see the buckets: unibusd bucket list")
 		case largestGroup(left, v.isCut) < b.needed() && v.SpareNode(b) == "":
 			return refuse("without it %s would have %d of %d current replicas%s, and needs %d", short(b.Name), len(left), b.size(), v.maintenanceOfOthers(name), b.needed()).
 				WithNext("see the replicas: unibusd bucket list")

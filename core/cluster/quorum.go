@@ -105,6 +105,22 @@ func (v View) node(name string) (Node, bool) {
 // neverHeard is how many configured nodes were never heard.
 func (v View) neverHeard() int { return max(0, v.Expected-len(v.Nodes)) }
 
+// IsElecting is true while a group has a majority and no leader that answers, or has elected
+// one just now: what failed for want of a leader is worth another try. An election that
+// should be over is none.
+func (v View) IsElecting() bool {
+	elects := func(leader string, since core.Millis) bool {
+		n, known := v.node(leader)
+		return known && !n.Online || since != 0 && Age(since, v.At.Time()) < electionTime
+	}
+	if !v.Clustered || v.Meta.Online < v.Meta.Needed {
+		return false
+	}
+	return elects(v.Meta.Leader, max(v.Meta.Since, v.Meta.OnlineSince)) || slices.ContainsFunc(v.AllBuckets(), func(b Bucket) bool {
+		return b.liveReplicas() >= b.needed() && elects(b.Leader, b.Since)
+	})
+}
+
 // liveReplicas is how many replicas of a bucket can take part in a decision.
 func (b Bucket) liveReplicas() int {
 	n := 0

@@ -30,7 +30,7 @@ func RemovalUnsafe(v View, name string) error {
 		return refuse("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
 			WithNext("start the other nodes first: `unibusd node list` shows them")
 	case v.Meta.Leader == "":
-		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithNext("try again in some seconds")
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithOutcome(core.OutcomeNone).WithNext("try again in some seconds")
 	case !v.provenOnKV():
 		return refuse("the control plane may be a SQLite file on it, and that would be the only copy").
 			WithNext("migrate the control plane to KV first: unibusd migrate-to-kv --help")

@@ -133,7 +133,15 @@ func notSent(err error, e *core.Error) error {
 type Repetition struct {
 	Idempotent bool          // it has the same result when it is done twice
 	Within     time.Duration // no repetition begins later than that
+
+	// Passing says of an answer that nothing was done whether its cause ends by itself. While
+	// it is true, the request is sent again for Patience. nil: it never does.
+	Passing func(context.Context) bool
 }
+
+// Patience bounds the repetitions of a request while the nodes elect a leader. A killed
+// leader is missed for up to 10 s, and an election takes 4 to 9 s more at the worst.
+const Patience = 20 * time.Second
 
 const (
 	repeatTries = 4
@@ -147,7 +155,10 @@ func (r Repetition) Do(ctx context.Context, send func(context.Context) (answered
 	began := time.Now()
 	for try := 1; ; try++ {
 		answered, err := send(ctx)
-		if try == repeatTries || time.Since(began) >= r.Within || !r.repeats(answered, err) {
+		if !r.repeats(answered, err) || time.Since(began) >= Patience {
+			return err
+		}
+		if (try >= repeatTries || time.Since(began) >= r.Within) && !r.passes(ctx, err) {
 			return err
 		}
 		select {
@@ -156,6 +167,10 @@ func (r Repetition) Do(ctx context.Context, send func(context.Context) (answered
 		case <-time.After(repeatPause):
 		}
 	}
+}
+
+func (r Repetition) passes(ctx context.Context, err error) bool {
+	return r.Passing != nil && core.OutcomeOf(err) == core.OutcomeNone && ctx.Err() == nil && r.Passing(ctx)
 }
 
 func (r Repetition) repeats(answered bool, err error) bool {
