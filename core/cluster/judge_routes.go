@@ -47,9 +47,19 @@ type silence struct {
 // silences groups silent nodes by cause. Each certificate is renewed by a command of its own.
 func (v View) silences(names []string) []silence {
 	var out []silence
+	var unexplained []string
+	for _, name := range names {
+		if n, _ := v.node(name); n.silence().fault == "" {
+			unexplained = append(unexplained, name)
+		}
+	}
+	nameless := v.namelessSilences(unexplained)
 	for _, name := range names {
 		n, _ := v.node(name)
 		s := n.silence()
+		if s.fault == "" && nameless != nil {
+			continue
+		}
 		i := slices.IndexFunc(out, func(o silence) bool {
 			return o.fault == s.fault && o.detail == s.detail && s.fault != core.FaultCertificate
 		})
@@ -61,7 +71,7 @@ func (v View) silences(names []string) []silence {
 		out[i].addrs = appendNew(out[i].addrs, s.addrs...)
 		out[i].by = appendNew(out[i].by, s.by...)
 	}
-	return out
+	return append(out, nameless...)
 }
 
 func appendNew(list []string, more ...string) []string {
@@ -234,7 +244,7 @@ func (v View) advice(s silence, which string) string {
 		return fmt.Sprintf("check that the %s of %s %s up, and route and firewall from %s to %s; where unibusd does not run, start it%s",
 			plural(len(s.nodes), "host", "hosts"), join(s.nodes), plural(len(s.nodes), "is", "are"), join(s.by), join(s.addrs), v.serviceCommand("start", s.nodes))
 	case core.FaultUnresolved:
-		return fmt.Sprintf("correct the name in DNS or in /etc/hosts on %s: getent hosts %s", join(s.by), hostOf(s.addrs))
+		return fmt.Sprintf("correct the name in DNS or in /etc/hosts on %s: getent hosts %s", join(s.by), hostsOf(s.addrs))
 	case core.FaultCertificate:
 		if strings.HasSuffix(s.detail, core.NotYetValid) {
 			return fmt.Sprintf("compare the clocks of %s: timedatectl", join(appendNew(s.by, s.nodes...)))
@@ -255,7 +265,11 @@ func (v View) advice(s silence, which string) string {
 	case faultAccepted:
 		return "wait a few seconds; if this stays, restart unibusd on " + which + v.serviceCommand("restart", s.nodes)
 	}
-	return "start unibusd on " + which + v.serviceCommand("start", s.nodes)
+	start := "start unibusd on " + which + v.serviceCommand("start", s.nodes)
+	if s.fault == "" && v.routesUntried(s.nodes) {
+		return fmt.Sprintf("wait a few seconds until %s has tried its routes; if nothing more is known then, %s", v.From, start)
+	}
+	return start
 }
 
 // hostOf is the host of the first address.

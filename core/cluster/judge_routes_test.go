@@ -39,6 +39,21 @@ func silentBecause(fault core.RouteFault, detail string) View {
 	return lose(withService(healthy(3, 3)), "n3").unheard("n3", "n1", fault, detail).unheard("n3", "n2", fault, detail)
 }
 
+// restartedBeside is a node that was restarted while both others are silent: it has seen
+// neither of them at an address, and has admitted no one.
+func restartedBeside(faults ...core.RouteFault) View {
+	details := map[core.RouteFault]string{
+		core.FaultHung: "connected, and no answer within 3s", core.FaultRefused: "connection refused", core.FaultUnresolved: "no such host",
+	}
+	return with(lose(withService(healthy(3, 3)), "n2", "n3"), func(v *View) {
+		v.Nodes[1].HeardMS, v.Nodes[2].HeardMS = -1, -1
+		v.Nodes[0].Info.Sessions = new(int)
+		for i, f := range faults {
+			v.Nodes[0].Info.Routes = append(v.Nodes[0].Info.Routes, Route{Addr: fmt.Sprintf("10.0.0.%d:6222", i+2), Fault: f, Detail: details[f], Since: ago(time.Minute)})
+		}
+	})
+}
+
 func routeViews() []judged {
 	noReply := "no reply within 3s"
 	return []judged{
@@ -61,6 +76,11 @@ func routeViews() []judged {
 		{"n3 hangs for one, and is not reached by the other", lose(withService(healthy(3, 3)), "n3").unheard("n3", "n1", core.FaultTimeout, noReply).unheard("n3", "n2", core.FaultHung, "connected, and no answer within 3s")},
 		{"two causes at once", lose(withService(healthy(5, 5)), "n4", "n5").unheard("n4", "n1", core.FaultRefused, "connection refused").unheard("n5", "n1", core.FaultHung, "connected, and no answer within 3s")},
 		{"both others are down", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultRefused, "connection refused").unheard("n3", "n1", core.FaultRefused, "connection refused")},
+		{"the looking node was restarted, and has not tried its routes", restartedBeside()},
+		{"the looking node was restarted beside hung ones", restartedBeside(core.FaultHung, core.FaultHung)},
+		{"the looking node was restarted beside a hung one and one that is down", restartedBeside(core.FaultHung, core.FaultRefused)},
+		{"the looking node was restarted, and resolves no name", restartedBeside(core.FaultUnresolved, core.FaultUnresolved)},
+		{"the looking node was restarted, and one of two routes has a name", with(restartedBeside(core.FaultHung, core.FaultRefused), func(v *View) { v.Nodes[0].Info.Routes[0].Node = "n2" }).unheard("n2", "n1", core.FaultHung, "connected, and no answer within 3s")},
 		{"the looking node is cut off", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultTimeout, noReply).unheard("n3", "n1", core.FaultTimeout, noReply)},
 		{"both others' certificates have expired", lose(withService(healthy(3, 3)), "n2", "n3").unheard("n2", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC")},
 		{"one path of three cut: n3 has lost the CA of n1", withService(healthy(3, 3)).unheard("n3", "n1", core.FaultOwnCertificate, core.UnknownAuthority).unheard("n1", "n3", core.FaultClosed, "the connection was closed")},

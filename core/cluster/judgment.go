@@ -221,7 +221,7 @@ func majorityLost(v View, now time.Time) Finding {
 	if serving != "" {
 		text += fmt.Sprintf(" SQLite on %s goes on serving.", serving)
 	}
-	if on := v.online(); len(on) > 0 && (v.onKV() || v.onSQLite() != "" && !slices.Contains(on, v.onSQLite())) {
+	if on := v.withSessions(v.online()); len(on) > 0 && (v.onKV() || v.onSQLite() != "" && !slices.Contains(on, v.onSQLite())) {
 		text += fmt.Sprintf(" Sessions on %s go on.", join(on))
 	}
 	short := m.Needed - m.Online
