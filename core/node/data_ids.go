@@ -22,6 +22,7 @@ type dataIDs struct {
 
 	mu    sync.Mutex
 	known map[string]knownData // by node
+	back  map[string]bool      // nodes that were seen last with an earlier id: what they had is there
 }
 
 // knownData is what is known of one node's data directory.
@@ -37,7 +38,7 @@ const earlierIDs = 8
 func (d *dataIDs) load(dir string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.path, d.known = filepath.Join(dir, "data-ids.json"), map[string]knownData{}
+	d.path, d.known, d.back = filepath.Join(dir, "data-ids.json"), map[string]knownData{}, map[string]bool{}
 	data, err := os.ReadFile(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -59,7 +60,12 @@ func (d *dataIDs) learn(infos []cluster.Info, now core.Millis) (renewed []string
 	changed := len(d.known) > 0 && wasRemoved(d.path)
 	for _, i := range infos {
 		k, known := d.known[i.Name]
-		if i.DataID == "" || i.DataID == k.ID || slices.Contains(k.Earlier, i.DataID) {
+		if i.DataID == "" {
+			continue
+		}
+		// Of two processes of one name the real one is left, or an old disk was put back.
+		d.back[i.Name] = slices.Contains(k.Earlier, i.DataID)
+		if i.DataID == k.ID || d.back[i.Name] {
 			continue
 		}
 		next := knownData{ID: i.DataID}
@@ -80,13 +86,14 @@ func (d *dataIDs) learn(infos []cluster.Info, now core.Millis) (renewed []string
 	return renewed, err
 }
 
-// renewed are the nodes that began anew, and when.
+// renewed are the nodes that began anew, and when. A node is none of them while it has the
+// directory that it had before.
 func (d *dataIDs) renewed() map[string]core.Millis {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := map[string]core.Millis{}
 	for name, k := range d.known {
-		if k.Renewed != 0 {
+		if k.Renewed != 0 && !d.back[name] {
 			out[name] = k.Renewed
 		}
 	}

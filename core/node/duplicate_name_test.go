@@ -13,6 +13,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 	"unibus/core/config"
 	"unibus/core/keys"
 	"unibus/core/node"
@@ -158,13 +159,23 @@ func TestSecondNodeThatJoinsLaterIsCritical(t *testing.T) {
 		}
 		return nil
 	})
+	const began = "began with an empty data directory"
+	events, err := clients[0].Events(t.Context(), admin.EventsRequest{})
+	if err != nil || !slices.ContainsFunc(events.Events, func(e cluster.Event) bool { return e.About == "node.n2" && e.Text == began }) {
+		t.Fatalf("n1 saw no other data directory of n2: %+v, %v", events, err)
+	}
 	if err := second.Close(); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Wait(t, 60*time.Second, func() error {
+	nodetest.Wait(t, 60*time.Second, func() error { // of n2 alone is left what is true of it
 		st, err := clients[0].Status(t.Context())
 		if err == nil && len(st.View.DuplicateNames) > 0 {
 			err = fmt.Errorf("still %+v", st.View.DuplicateNames)
+		}
+		for _, f := range st.Judgment.Findings {
+			if strings.Contains(f.Text, began) {
+				err = fmt.Errorf("still %+v", f)
+			}
 		}
 		return err
 	})
