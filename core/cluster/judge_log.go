@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ type RepeatedLine struct {
 	Text  string      `json:"text"`
 	Count int         `json:"count"`
 	Since core.Millis `json:"since"`
+	Last  core.Millis `json:"last,omitempty"` // when it came last; 0: an older node
 }
 
 // MaxRepeatedLines bounds how many of them a node reports.
@@ -28,7 +30,7 @@ func judgeLogs(v View, now time.Time) []Finding {
 			continue
 		}
 		for _, l := range n.Info.Repeated {
-			if strings.Contains(l.Text, dialLine) && len(n.Info.Routes) > 0 || strings.Contains(l.Text, "route") && v.hasRouteFault(n, now) {
+			if strings.Contains(l.Text, dialLine) && len(n.Info.Routes) > 0 || strings.Contains(l.Text, "route") && v.hasRouteFault(n, now) || v.causeIsOver(n, l) {
 				continue
 			}
 			fs = append(fs, Finding{
@@ -39,6 +41,64 @@ func judgeLogs(v View, now time.Time) []Finding {
 		}
 	}
 	return fs
+}
+
+// causeEnds is how long after its cause a line may still come: routes and groups are looked
+// at once a second.
+const causeEnds = 2 * time.Second
+
+// causeIsOver is true of a line that came last before its cause ended, where the cluster can
+// be asked for that. Others are over once they have not come for a while.
+func (v View) causeIsOver(n Node, l RepeatedLine) bool {
+	ended := core.Millis(0)
+	switch {
+	case strings.Contains(l.Text, "route"):
+		ended = v.routesOpenSince(n)
+	case slices.ContainsFunc(leaderLines(), func(part string) bool { return strings.Contains(l.Text, part) }):
+		ended = v.leadersSince()
+	}
+	return l.Last != 0 && ended != 0 && l.Last.Time().Before(ended.Time().Add(causeEnds+time.Duration(n.ClockMS)*time.Millisecond))
+}
+
+// leaderLines are parts of what the servers and nodes log for want of a leader.
+func leaderLines() []string {
+	return []string{"NO quorum", "meta leader", "system temporarily unavailable", "audit is not ready", "Waiting for routing"}
+}
+
+// routesOpenSince is when the last route from a node or to it could be opened again, by the
+// looking node's clock: 0 while one cannot be opened, or where none was tried.
+func (v View) routesOpenSince(n Node) core.Millis {
+	since := core.Millis(0)
+	for _, other := range v.Nodes {
+		if other.Info == nil || !other.Online {
+			continue
+		}
+		for _, r := range other.Info.Routes {
+			switch {
+			case other.Name != n.Name && r.Node != n.Name:
+			case r.Fault != "":
+				return 0
+			default:
+				since = max(since, r.Since-core.Millis(other.ClockMS))
+			}
+		}
+	}
+	return since
+}
+
+// leadersSince is when the last group got its leader: 0 while one has none.
+func (v View) leadersSince() core.Millis {
+	since := v.Meta.Since
+	if v.Meta.Leader == "" {
+		return 0
+	}
+	for _, b := range v.AllBuckets() {
+		if b.Leader == "" {
+			return 0
+		}
+		since = max(since, b.Since)
+	}
+	return since
 }
 
 func withPeriod(text string) string { return strings.TrimSuffix(text, ".") + "." }

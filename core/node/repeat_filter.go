@@ -26,10 +26,10 @@ const (
 	repeatOften = 10
 	repeatLong  = time.Minute
 	repeatLate  = 2 * repeatFirst
-	// It is over once it has not come for a while, as measured by how often it came: a cluster that is
-	// well again would be called degraded for minutes.
-	repeatGaps  = 10
-	repeatQuiet = 15 * time.Second
+	// It is over once it has not come for twice the longest of its last pauses: a cluster that is well
+	// again would be called degraded for minutes.
+	repeatGaps  = 2
+	repeatQuiet = 5 * time.Second
 	maxLineText = 240
 )
 
@@ -60,9 +60,10 @@ type repeatedLine struct {
 	record      slog.Record
 	text        string // of the first one
 	first, last time.Time
-	began       time.Time // of those that came without a pause of repeatLate
-	count       int       // since then
-	omitted     int       // since the last one that was logged
+	began       time.Time                  // of those that came without a pause of repeatLate
+	count       int                        // since then
+	pauses      [repeatOften]time.Duration // before the last ones of these, by their count
+	omitted     int                        // since the last one that was logged
 	pause       time.Duration
 	due         time.Time // of the next summary
 }
@@ -148,7 +149,9 @@ func (s *repeatState) count(f *repeatFilter, r slog.Record, text string) (out []
 		return append(out, loggedLine{f.next, r})
 	}
 	if r.Time.Sub(l.last) > repeatLate {
-		l.began, l.count = r.Time, 0
+		l.began, l.count, l.pauses = r.Time, 0, [repeatOften]time.Duration{}
+	} else {
+		l.pauses[l.count%repeatOften] = r.Time.Sub(l.last)
 	}
 	l.handler, l.record, l.last = f.next, r.Clone(), r.Time
 	l.count++
@@ -235,7 +238,7 @@ func (f *repeatFilter) report(now time.Time) []cluster.RepeatedLine {
 		if l.record.Level >= slog.LevelError {
 			level = cluster.Degraded
 		}
-		out = append(out, cluster.RepeatedLine{Level: level, Text: shortLine(core.Redact(l.text)), Count: l.count, Since: core.MillisOf(l.began)})
+		out = append(out, cluster.RepeatedLine{Level: level, Text: shortLine(core.Redact(l.text)), Count: l.count, Since: core.MillisOf(l.began), Last: core.MillisOf(l.last)})
 	}
 	slices.SortFunc(out, func(a, b cluster.RepeatedLine) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Text, b.Text))
@@ -245,8 +248,7 @@ func (f *repeatFilter) report(now time.Time) []cluster.RepeatedLine {
 
 // isOver is true of a line that does not come any more.
 func (l *repeatedLine) isOver(now time.Time) bool {
-	gap := l.last.Sub(l.began) / time.Duration(max(l.count-1, 1))
-	return now.Sub(l.last) > min(max(repeatGaps*gap, repeatQuiet), repeatLate)
+	return now.Sub(l.last) > min(max(repeatGaps*slices.Max(l.pauses[:]), repeatQuiet), repeatLate)
 }
 
 // isViolation is true of a line about a client that asked for what it may not have. The

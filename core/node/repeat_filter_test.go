@@ -260,6 +260,35 @@ func TestPersistentErrorsAreReported(t *testing.T) {
 	t.Errorf("no finding among %+v", cluster.Judge(v, r.now).Findings)
 }
 
+// TestErrorIsOverSoon: what came every second is over after some seconds. What comes in bursts
+// is not over between two of them.
+func TestErrorIsOverSoon(t *testing.T) {
+	t.Parallel()
+	r := newRepeatTest()
+	every := func(d time.Duration, n int, text string) {
+		for range n {
+			r.now = r.now.Add(d)
+			r.log(t, slog.LevelError, text)
+		}
+	}
+	reported := func(after time.Duration) bool { return len(r.filter.report(r.now.Add(after))) > 0 }
+	every(time.Second, 90, "each second")
+	if !reported(4*time.Second) || reported(6*time.Second) {
+		t.Errorf("each second: after 4 s %v, after 6 s %v", reported(4*time.Second), reported(6*time.Second))
+	}
+	every(12*time.Second, 12, "each twelve seconds")
+	if !reported(23*time.Second) || reported(25*time.Second) {
+		t.Errorf("each twelve seconds: after 23 s %v, after 25 s %v", reported(23*time.Second), reported(25*time.Second))
+	}
+	for range 5 {
+		r.now = r.now.Add(time.Minute / 2)
+		every(time.Millisecond, 5, "in bursts")
+	}
+	if !reported(40 * time.Second) {
+		t.Error("in bursts each 30 s: over after 40 s")
+	}
+}
+
 // TestErrorsOfTwoTimesAreNotOne: one line long ago is not the beginning of what comes now,
 // and what comes once a minute is not over after some seconds.
 func TestErrorsOfTwoTimesAreNotOne(t *testing.T) {
