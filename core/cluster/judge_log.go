@@ -62,7 +62,7 @@ func (v View) causeIsOver(n Node, l RepeatedLine) bool {
 
 // leaderLines are parts of what the servers and nodes log for want of a leader.
 func leaderLines() []string {
-	return []string{"NO quorum", "meta leader", "system temporarily unavailable", "audit is not ready", "Waiting for routing"}
+	return []string{"NO quorum", "meta leader", "JetStream system temporarily unavailable", "the audit is not ready yet", "routing to be established"}
 }
 
 // routesOpenSince is when the last route from a node or to it could be opened again, by the

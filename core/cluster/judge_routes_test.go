@@ -116,6 +116,11 @@ func routeViews() []judged {
 		{"a route error again and again, which has its finding", with(silentBecause(core.FaultRefused, "connection refused"), func(v *View) {
 			v.Nodes[1].Info.Repeated = []RepeatedLine{{Level: Degraded, Text: "Error trying to connect to route (attempt 90): dial tcp 10.0.0.3:6222: connect: connection refused", Count: 90, Since: ago(2 * time.Minute)}}
 		})},
+		{"n2 logs for want of a leader though there is one", with(withService(healthy(3, 3)), func(v *View) {
+			for _, text := range []string{"JetStream system temporarily unavailable (10008)", "the audit is not ready yet", "Waiting for routing to be established..."} {
+				v.Nodes[1].Info.Repeated = append(v.Nodes[1].Info.Repeated, RepeatedLine{Level: Note, Text: text, Count: 40, Since: ago(2 * time.Minute), Last: ago(0)})
+			}
+		})},
 	}
 }
 
