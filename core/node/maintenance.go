@@ -141,6 +141,9 @@ func (m nodeMembership) Drain(ctx context.Context, by core.Operator, name string
 	if err := cluster.DrainUnsafe(m.n.observer.Fresh(ctx), name); err != nil {
 		return none, err
 	}
+	if !m.n.maintenance.hasSpace(name) {
+		return none, errMaintenanceFull(name)
+	}
 	before, known := m.n.maintenance.of(name)
 	if err := m.claim(ctx); err != nil {
 		return none, err
@@ -185,13 +188,17 @@ func (m nodeMembership) Resume(ctx context.Context, _ core.Operator, name string
 	return m.putMaintenance(ctx, before)
 }
 
+func errMaintenanceFull(node string) error {
+	return core.Errorf(core.KindRefused, "%d nodes were in maintenance, and a cluster remembers no more than that", maxNodeRecords).
+		WithNext("stop unibusd on %s without a maintenance, once it may stop: unibusd node plan stop %s", node, node)
+}
+
 // putMaintenance writes a decision down here, and has every node do the same.
 func (m nodeMembership) putMaintenance(ctx context.Context, next core.Maintenance) (admin.NodeDrained, error) {
 	out := admin.NodeDrained{Maintenance: next}
 	switch err := m.n.maintenance.put(next); {
 	case errors.Is(err, errListFull):
-		return out, core.Errorf(core.KindRefused, "%d nodes were in maintenance, and a cluster remembers no more than that", maxNodeRecords).
-			WithNext("stop unibusd on %s without a maintenance, once it may stop: unibusd node plan stop %s", next.Node, next.Node)
+		return out, errMaintenanceFull(next.Node)
 	case err != nil:
 		return out, core.Errorf(core.KindFailed, "the maintenance of %s cannot be written down: %w", next.Node, err).WithNext("check the disk of this node, and run the same command again")
 	}

@@ -26,12 +26,25 @@ func (m *membership) load() error {
 	return nil
 }
 
+// checkSpace refuses a change that put would refuse because the list is full: before
+// anything else is done for it.
+func (m *membership) checkSpace(node string) error {
+	if !m.hasSpace(node) {
+		return errMembershipFull()
+	}
+	return nil
+}
+
+func errMembershipFull() error {
+	return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeRecords).
+		WithNext("set nodes = [\"n1\", …] on every node to the nodes that it shall have, and restart them one after the other")
+}
+
 // put adds a change that was decided here. Without it on disk it does not count.
 func (m *membership) put(c core.NodeChange) error {
 	switch err := m.replicatedList.put(c); {
 	case errors.Is(err, errListFull):
-		return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeRecords).
-			WithNext("set nodes = [\"n1\", …] on every node to the nodes that it shall have, and restart them one after the other")
+		return errMembershipFull()
 	case err != nil:
 		return core.Errorf(core.KindFailed, "it cannot be written down that %s was %s: %w", c.Name, c.State, err).WithNext("check the disk of this node, and run the same command again")
 	}

@@ -64,6 +64,9 @@ func (m nodeMembership) claimAddition(ctx context.Context, name string) error {
 	if err := checkNew(m.n.observer.Fresh(ctx), name); err != nil {
 		return err
 	}
+	if err := m.n.membership.checkSpace(name); err != nil {
+		return err
+	}
 	if err := m.claim(ctx); err != nil {
 		return err
 	}

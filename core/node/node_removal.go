@@ -45,13 +45,19 @@ func (m nodeMembership) claimRemoval(ctx context.Context, name string) error {
 	if view := m.n.observer.Fresh(ctx); !cluster.IsKnown(view, name) {
 		return core.Errorf(core.KindNotFound, "no node is named %s", name).WithNext("`unibusd node list` shows them")
 	}
+	if err := m.n.membership.checkSpace(name); err != nil {
+		return err
+	}
 	if err := m.awaitSafe(ctx, name); err != nil {
 		return err
 	}
 	if err := m.claim(ctx); err != nil {
 		return err
 	}
-	return m.awaitSafe(ctx, name)
+	if err := m.awaitSafe(ctx, name); err != nil {
+		return err
+	}
+	return m.n.membership.checkSpace(name) // another node's change may have come meanwhile
 }
 
 // removalSettles is how long a node that has just stopped may still count as heard, and a

@@ -1,7 +1,9 @@
 package node_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -203,6 +205,45 @@ func TestListedNodeIsRemoved(t *testing.T) {
 		if len(b.Replicas) != 3 {
 			t.Errorf("%s has the replicas %v", b.Name, b.Replicas)
 		}
+	}
+}
+
+// TestRemovalForWhichThereIsNoSpace: a list of removed names that is full is found before the
+// node loses its vote, and before other changes of nodes are excluded.
+func TestRemovalForWhichThereIsNoSpace(t *testing.T) {
+	t.Parallel()
+	var full []core.NodeChange
+	for i := range 200 {
+		full = append(full, core.NodeChange{Name: fmt.Sprint("x", i), State: core.NodeRemoved, By: "ana", At: 1})
+	}
+	data, err := json.Marshal(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := nodetest.Start(t, nodetest.Config{Store: core.BackendKV, Listed: true, Before: func(c *nodetest.Cluster) {
+		for _, n := range c.Configs {
+			nodetest.MkdirAll(t, n.Data)
+			if err := os.WriteFile(filepath.Join(n.Data, "nodes.json"), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	cl := ready(t, c, 0)
+	awaitVerdict(t, cl, cluster.Healthy)
+	if _, err := cl.NodeAdd(t.Context(), "n4"); core.KindOf(err) != core.KindRefused {
+		t.Errorf("adding a node: %v", err)
+	}
+	if err := c.Nodes[2].Close(); err != nil {
+		t.Fatal(err)
+	}
+	awaitSilent(t, cl, "n3")
+	for range 2 { // a second time: the first one excluded nothing
+		refused(t, cl, "n3", core.KindRefused, "200 nodes were added or removed by command")
+	}
+	st, err := cl.Status(t.Context())
+	if err != nil || st.Meta.Size != 3 || len(st.Meta.OrphanPeers) > 0 {
+		t.Errorf("after the refusal: %+v, %v", st.Meta, err)
 	}
 }
 

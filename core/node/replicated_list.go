@@ -113,6 +113,14 @@ func (l *replicatedList[T]) restore() bool {
 // errListFull is what put returns for one more key than a list can hold.
 var errListFull = errors.New("the list is full")
 
+// hasSpace is true where a record with a key can be added.
+func (l *replicatedList[T]) hasSpace(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, known := l.list[key]
+	return known || len(l.list) < l.max
+}
+
 // put adds what was decided here, and takes it back if it is not on disk. Without an
 // error that record counts, or one that supersedes it.
 func (l *replicatedList[T]) put(d T) error {
