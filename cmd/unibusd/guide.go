@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"unibus/cmd/cli"
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 	"unibus/core/doctor"
 	"unibus/core/guide"
 )
@@ -154,6 +156,10 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 		}
 		report = f.guide.Fill(facts)
 	}
+	if report.NeedsRun != "" {
+		facts.Runs = map[string]string{report.NeedsRun: f.runOf(ctx, st, report.NeedsRun)}
+		report = f.guide.Fill(facts)
+	}
 	for i := range report.Steps {
 		for j, line := range report.Steps[i].Type {
 			report.Steps[i].Type[j] = f.name(line)
@@ -163,6 +169,27 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 		report.Resume = f.name(report.Resume)
 	}
 	return report, nil
+}
+
+// askedWithin bounds the question to a node that may have been stopped.
+const askedWithin = 2 * time.Second
+
+// runOf asks a node itself which run it is; "" where it does not answer.
+func (f *filler) runOf(ctx context.Context, st admin.Status, name string) string {
+	ctx, cancel := context.WithTimeout(ctx, askedWithin)
+	defer cancel()
+	own, err := f.cl.StatusOf(ctx, name)
+	if core.KindOf(err) == core.KindUnavailable {
+		return ""
+	}
+	if err != nil { // nothing more is known than before
+		own = st
+	}
+	i := slices.IndexFunc(own.Nodes, func(n cluster.Node) bool { return n.Name == name && n.Online })
+	if i < 0 {
+		return ""
+	}
+	return own.Nodes[i].ID
 }
 
 // compare has a node compare the replicas. Another comparison that runs is waited for.

@@ -376,6 +376,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, TargetAny, verbStatus, nil)
 }
 
+// StatusOf is what a named node sees, itself included. KindUnavailable where it does not answer.
+func (c *Client) StatusOf(ctx context.Context, node string) (Status, error) {
+	return call[Status](ctx, c, TargetNode(node), verbStatus, nil)
+}
+
 // Events are what the answering node recorded.
 func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) {
 	return call[Events](ctx, c, TargetAny, verbEvents, req)

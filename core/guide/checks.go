@@ -36,6 +36,7 @@ func at(n cluster.Node) string {
 // atService is a step that is done with a node's service manager, or in the way in which
 // unibusd was started there. how says more about it.
 func (c *checklist) atService(s Step, verb, how string, n cluster.Node) Step {
+	s.node = n.Name
 	if command := c.ServiceCommand(verb, n.Name); command != "" {
 		s.Do, s.Type = how+"on "+at(n)+", as root:", []string{command}
 		return s

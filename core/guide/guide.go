@@ -40,6 +40,8 @@ type Step struct {
 	Type  []string `json:"type,omitempty"` // commands, to be copied
 	Seen  string   `json:"seen"`           // what the program found
 	State State    `json:"state"`
+
+	node string // whose process is started or restarted; "": none
 }
 
 // Report is a guide, filled in.
@@ -53,6 +55,9 @@ type Report struct {
 	// NeedsProof asks the caller to compare the replicas, and to fill in the guide again
 	// with Facts.Proof.
 	NeedsProof bool `json:"-"`
+	// NeedsRun asks the caller to ask this node itself which run it is, and to fill in the
+	// guide again with Facts.Runs.
+	NeedsRun string `json:"-"`
 }
 
 // Facts is what a guide is filled in from.
@@ -62,6 +67,10 @@ type Facts struct {
 	Since core.Millis    // restart: runs that began before are to be restarted
 	Args  []string       // nodes that the operator named
 	Proof []doctor.Check // the comparison of the replicas; nil: not made
+
+	// Runs are the server ids of nodes by their own word, "" for one that did not answer. The
+	// answer of an earlier run counts for some seconds in the View.
+	Runs map[string]string
 }
 
 // Guide is one procedure.
@@ -116,11 +125,32 @@ type checklist struct {
 
 // add appends a step. Behind one that is not done every step is for later, whatever was found.
 func (c *checklist) add(s Step, found State) {
+	if found == Next && s.node != "" && !c.open {
+		found = c.unlessUnderWay(&s)
+	}
 	if s.State = found; c.open {
 		s.State, s.Seen = Later, ""
 	}
 	c.open = c.open || found != Done
 	c.report.Steps = append(c.report.Steps, s)
+}
+
+// unlessUnderWay waits where a node that is to be started or restarted is in another run by
+// its own word than the View has: the operator has done it, and is not to do it again.
+func (c *checklist) unlessUnderWay(s *Step) State {
+	run, asked := c.Runs[s.node]
+	n, _ := c.node(s.node)
+	switch {
+	case !asked:
+		c.report.NeedsRun = s.node
+	case run == "" && n.Online:
+		s.Seen = s.node + " does not answer any more"
+		return Waiting
+	case run != "" && (!n.Online || run != n.ID):
+		s.Seen = s.node + " has begun another run, and " + c.From + " has not heard it yet"
+		return Waiting
+	}
+	return Next
 }
 
 // require adds a step that is done or stands as given.
