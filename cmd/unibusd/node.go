@@ -57,7 +57,7 @@ func nodesText(c *cobra.Command, st admin.Status) {
 		c.Printf("\n%s", cluster.MaintenanceText(m, time.Now()))
 	}
 	for _, r := range st.Removed {
-		c.Printf("\n%s was removed by %s on %s", r.Name, text(&r.By), r.At.Time().UTC().Format(time.DateTime))
+		c.Printf("\n%s was removed by %s on %s", r.Name, text(&r.By), r.At.Time().UTC().Format(time.DateTime+" UTC"))
 	}
 	if len(st.Removed)+len(st.Maintenance) > 0 {
 		c.Println()

@@ -150,7 +150,7 @@ func canReplace(last, next *x509.Certificate, now time.Time) error {
 	case now.After(next.NotAfter):
 		return core.Errorf(core.KindInvalid, "it ended on %s", next.NotAfter.Format(time.DateOnly))
 	case now.Before(next.NotBefore):
-		return core.Errorf(core.KindInvalid, "it begins on %s, and by the clock of this machine it is %s", next.NotBefore.Format(time.DateTime), now.UTC().Format(time.DateTime))
+		return core.Errorf(core.KindInvalid, "it begins on %s, and by the clock of this machine it is %s", next.NotBefore.UTC().Format(time.DateTime+" UTC"), now.UTC().Format(time.DateTime+" UTC"))
 	}
 	if missing := missingHosts(last, next); len(missing) > 0 {
 		return core.Errorf(core.KindInvalid, "it is not for %s, by which the node is reached: the one in use is. After a restart it is used", strings.Join(missing, ", "))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestEveryFindingAdvises: each finding is a whole sentence and has a next step that names
@@ -74,5 +75,25 @@ func TestBadAdviceIsFound(t *testing.T) {
 	}
 	if len(adviceFaults(v, Finding{Degraded, "meta", "It is so.", "restart unibusd on n1"})) == 0 {
 		t.Error("a finding without a consequence was not found")
+	}
+}
+
+// TestTimesHaveAZone: a sentence is made on a node and read elsewhere.
+func TestTimesHaveAZone(t *testing.T) {
+	t.Parallel()
+	clockTime := regexp.MustCompile(`\b\d\d:\d\d(:\d\d)?\b( UTC| [A-Z]{3,4})?`)
+	there, seen := time.FixedZone("", 5*3600+1800), 0
+	for _, c := range slices.Concat(judgedViews(), routeViews()) {
+		j := Judge(c.view, noon.In(there))
+		for _, f := range j.Findings {
+			for _, at := range clockTime.FindAllStringSubmatch(f.Text+" "+f.Next, -1) {
+				if seen++; at[2] != " UTC" {
+					t.Errorf("%s: %q in %q", c.name, at[0], f.Text)
+				}
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d times", seen)
 	}
 }

@@ -68,7 +68,7 @@ func unusableCertificate(node string, c Certificate, now time.Time) Finding {
 	}
 	return Finding{
 		Degraded, "node." + node,
-		fmt.Sprintf("%s does not use the certificate that is in %s now: %s. It goes on with the one from before, until %s.", node, c.File, c.Fault, day(c.Until, now)),
+		fmt.Sprintf("%s does not use the certificate that is in %s now: %s. It goes on with the one from before, until %s.", node, c.File, c.Fault, day(c.Until)),
 		next,
 	}
 }
@@ -93,7 +93,7 @@ func endingCertificate(node string, c Certificate, l Level, now time.Time) Findi
 	left := c.Until.Time().Sub(now)
 	f.Text = fmt.Sprintf("%s ends in %s: then %s.", subject, span(left), ended)
 	if left <= 0 {
-		f.Text = fmt.Sprintf("%s ended on %s: %s.", subject, day(c.Until, now), ended)
+		f.Text = fmt.Sprintf("%s ended on %s: %s.", subject, day(c.Until), ended)
 	}
 	if c.Fault != "" {
 		f.Text += fmt.Sprintf(" What is in that file now is not used: %s.", c.Fault)
@@ -101,8 +101,9 @@ func endingCertificate(node string, c Certificate, l Level, now time.Time) Findi
 	return f
 }
 
-func day(m core.Millis, now time.Time) string {
-	return m.Time().In(now.Location()).Format("2006-01-02 15:04")
+// day is a moment to the minute, as clock has it.
+func day(m core.Millis) string {
+	return m.Time().UTC().Format("2006-01-02 15:04") + " UTC"
 }
 
 // misplacedFile is for a file that is not the one that a node uses.

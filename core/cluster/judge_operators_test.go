@@ -74,7 +74,7 @@ func operatorCases() []operatorCase {
 			if i == 1 {
 				o.Fault, o.FaultSince = "unibusd.toml, line 2: there is no setting \"lisen\"", ago(time.Minute)
 			}
-		}, "n2 cannot use its configuration file since 12:08:44, and its operators stay as they were: unibusd.toml, line 2: there is no setting \"lisen\".", "/etc/unibus/unibusd.toml on n2"},
+		}, "n2 cannot use its configuration file since 12:08:44 UTC, and its operators stay as they were: unibusd.toml, line 2: there is no setting \"lisen\".", "/etc/unibus/unibusd.toml on n2"},
 		{"a list that is not on disk", func(i int, o *Operators) {
 			if i == 2 {
 				o.Unsaved = "no space left on device"

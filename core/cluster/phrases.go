@@ -66,13 +66,14 @@ func capital(text string, names ...string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// clock is a moment as an operator reads it, in the zone of now; with the day where it is another one.
+// clock is a moment in UTC, which operators in several zones read alike: a sentence is made on
+// a node and read elsewhere. The day is with it where it is another one.
 func clock(m core.Millis, now time.Time) string {
-	t := m.Time().In(now.Location())
+	t := m.Time().UTC()
 	if Age(m, now) >= 20*time.Hour {
-		return t.Format("2006-01-02 15:04:05")
+		return t.Format("2006-01-02 15:04:05") + " UTC"
 	}
-	return t.Format("15:04:05")
+	return t.Format("15:04:05") + " UTC"
 }
 
 // span is a duration in the largest fitting unit: "13 s", "26 m", "3 h", "4 d".

@@ -107,7 +107,7 @@ func checkPair(certFile, keyFile string, now time.Time) ([]string, error) {
 	case now.After(pair.Leaf.NotAfter):
 		return []string{fmt.Sprintf("The certificate %s ended on %s: clients that check it do not connect. Make a new one", certFile, pair.Leaf.NotAfter.Format(time.DateOnly))}, nil
 	case now.Before(pair.Leaf.NotBefore):
-		return []string{fmt.Sprintf("The certificate %s begins on %s: clients that check it do not connect before. Check the clock, or make a new one", certFile, pair.Leaf.NotBefore.Format(time.DateTime))}, nil
+		return []string{fmt.Sprintf("The certificate %s begins on %s: clients that check it do not connect before. Check the clock, or make a new one", certFile, pair.Leaf.NotBefore.UTC().Format(time.DateTime+" UTC"))}, nil
 	}
 	return nil, nil
 }

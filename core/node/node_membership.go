@@ -214,6 +214,6 @@ func (n *Node) openMembership() error {
 }
 
 func (n *Node) removedFault(c core.NodeChange) error {
-	return core.Errorf(core.KindRefused, "%s was removed from the cluster by %s on %s; the other nodes refuse it", c.Name, c.By, c.At.Time().Format(time.DateTime)).
+	return core.Errorf(core.KindRefused, "%s was removed from the cluster by %s on %s; the other nodes refuse it", c.Name, c.By, c.At.Time().Format(time.DateTime+" UTC")).
 		WithNext("keep its data directory aside; give this machine another name and another --data directory, and add it on a running node: unibusd node add NAME")
 }

@@ -253,7 +253,7 @@ func TestPersistentErrorsAreReported(t *testing.T) {
 	}
 	v := cluster.View{Nodes: []cluster.Node{{Name: "n1", Online: true, Info: &cluster.Info{Name: "n1", Unit: "unibusd", Repeated: got}}}}
 	for _, f := range cluster.Judge(v, r.now).Findings {
-		if strings.Contains(f.Text, "n1 logs the same again and again, 90 times since 12:00:00: the file cannot be read") && strings.HasSuffix(f.Next, "journalctl -u unibusd") {
+		if strings.Contains(f.Text, "n1 logs the same again and again, 90 times since 12:00:00 UTC: the file cannot be read") && strings.HasSuffix(f.Next, "journalctl -u unibusd") {
 			return
 		}
 	}

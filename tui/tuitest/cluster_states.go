@@ -162,7 +162,7 @@ func NoQuorum() ClusterState {
 	state.Status.Nodes[0].Meta = "follower"
 	state.Status.Counts, state.Status.Authority = nil, nil
 	state.Status.Verdict = cluster.Critical
-	state.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: writes fail, and new connections are refused (since 12:04:18). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
+	state.Status.Sentence = "n2 and n3 do not answer. The meta group needs 2 of 3 and has 1: writes fail, and new connections are refused (since 12:04:18 UTC). Sessions on n1 go on. Nothing is lost while the disks of n2 or n3 exist."
 	state.Status.Do = "start unibusd on n2 or n3."
 	state.Status.Findings = []cluster.Finding{
 		{Level: cluster.Critical, About: "meta", Text: "The meta group has no leader: 1 of 3 online, 2 needed.", Next: "start unibusd on n2 or n3."},
