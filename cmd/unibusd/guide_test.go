@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -241,6 +242,51 @@ func TestGuideNamesTheGivenConnection(t *testing.T) {
 	if got, want := g.named("systemctl restart unibusd"), "systemctl restart unibusd"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+}
+
+// TestLostNodeGuideIsPlayed: the machine of n3 is lost with its disk, and an operator does what
+// the guide says until it is done: n4 has every row, and n3 counts nowhere.
+func TestLostNodeGuideIsPlayed(t *testing.T) {
+	t.Parallel()
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv", Listed: true})
+	cl := p.Client(0, 1)
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Verdict == cluster.Healthy })
+	addUsers(t, cl, 20)
+	o := &operator{Processes: p, t: t, flags: []string{"--server", strings.Join(p.URLs(0, 1), ","), "--identity", p.AdminSeedFile}}
+	guideOf := []string{"guide", "node-lost", "n3", "n4"}
+	var r guide.Report
+	if code := o.run(&r, guideOf...); code != exitUnsafe || !strings.Contains(r.Text, "n3 cannot be removed: it is running") {
+		t.Errorf("while n3 runs: exit %d: %s", code, r.Text)
+	}
+	p.Kill(2)
+	if err := os.RemoveAll(p.Configs[2].Data); err != nil {
+		t.Fatal(err)
+	}
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.IsSilent("n3") })
+
+	var replace guide.Step
+	nodetest.Wait(t, time.Minute, func() error {
+		code := o.run(&r, guideOf...)
+		if replace = open(r); code != exitNextStep || replace.State != guide.Next {
+			return fmt.Errorf("exit %d: %s: %+v", code, r.Text, replace)
+		}
+		return nil
+	})
+	i := slices.IndexFunc(replace.Type, func(line string) bool { return strings.HasPrefix(line, "unibusd node replace n3 n4 ") })
+	if i < 0 {
+		t.Fatalf("the guide says %+v", replace)
+	}
+	running := startCommand(t, strings.Fields(replace.Type[i])[1:]...)
+	running.await(t, "n4 has never answered")
+	p.Join("n4")
+	if err := running.cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, running.out)
+	}
+	o.follow(guideOf...)
+	if o.run(&r, guideOf...); r.Text != "n3 was removed, and n4 has every row, by a comparison of all replicas." || len(o.log) > 0 {
+		t.Errorf("at the end: %s; more was to be done: %q", r.Text, o.log)
+	}
+	checkReplaced(t, cl)
 }
 
 // TestGuideAfterARestart: what was heard of a node's last run counts for some seconds after it
