@@ -403,6 +403,33 @@ func TestBusy(t *testing.T) {
 	must(t, s.AddUser(t.Context(), u))
 }
 
+// TestChangeKnowsWhatWasWritten: a change is told of a commit, and of nothing that a lock or
+// a refusal ended before.
+func TestChangeKnowsWhatWasWritten(t *testing.T) {
+	t.Parallel()
+	path := dbPath(t)
+	s := create(t, path)
+	quick := opened(t, Config{Path: path, Timeout: 300 * time.Millisecond})
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	tx, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	u := storetest.NewUser(t, "a")
+	add := func(what string, s *Store, sent bool, kind core.Kind, outcome core.Outcome) {
+		t.Helper()
+		ctx, change := core.BeginChange(t.Context())
+		err := change.Explain(s.AddUser(ctx, u))
+		if change.Sent() != sent || core.KindOf(err) != kind || core.OutcomeOf(err) != outcome {
+			t.Errorf("%s: sent %v, %v, outcome %q", what, change.Sent(), err, core.OutcomeOf(err))
+		}
+	}
+	add("another process holds the file", quick, false, core.KindUnavailable, core.OutcomeNone)
+	must(t, tx.Rollback())
+	add("a new user", s, true, "", "")
+	add("the same user", s, false, core.KindExists, "")
+}
+
 func TestRefusesWhatVersion1CannotHold(t *testing.T) {
 	t.Parallel()
 	s := create(t, dbPath(t))
