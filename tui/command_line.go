@@ -54,14 +54,17 @@ func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 		}
 		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
 	default:
-		m.applyTypedFilter()
+		m.applyTypedText()
 	}
 	return nil
 }
 
-// applyTypedFilter filters while the operator types.
-func (m *Model) applyTypedFilter() {
-	if m.prompt != nil && m.prompt.Prefix == "/" {
+// applyTypedText filters while the operator types, and says what the prompt did not take.
+func (m *Model) applyTypedText() {
+	if refusal := m.prompt.Refusal(); refusal != "" {
+		m.showToast(theme.Warn, refusal)
+	}
+	if m.prompt.Prefix == "/" {
 		m.filters[m.pageIndex] = m.prompt.Value()
 	}
 }

@@ -10,26 +10,35 @@ import (
 	"unibus/tui/widget"
 )
 
-// footer shows the prompt, a toast, the running action or the keys that work now.
-func (m *Model) footer(rc page.RenderContext) string {
+// footer shows the prompt, a toast, the running action or the keys that work now. A sentence is
+// wrapped, and never cut: it may say what was not done.
+func (m *Model) footer(rc page.RenderContext) []string {
 	t := m.theme
 	switch {
 	case m.toast.text != "" && m.prompt == nil:
-		return " " + t.Paint(m.toast.tone, widget.Truncate(t, widget.Sanitize(m.toast.text), m.width-2))
-	case m.openDialog != nil && m.openDialog.messageOnly:
-		return " " + m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
-	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
-		return " " + t.Paint(theme.Dim, "a dialog has opened   esc cancel")
-	case m.openDialog != nil:
-		return " " + m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
+		return widget.PaintWrapped(t, m.toast.tone, widget.Sanitize(m.toast.text), m.width)
 	case m.prompt != nil:
 		return m.prompt.View(t, m.width, m.toast.text)
-	case m.running != nil:
-		return " " + t.Paint(theme.Accent, m.waitingText())
-	case m.help != nil:
-		return " " + m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
 	}
-	return " " + m.drawKeyHints(m.keyHints(rc))
+	return []string{" " + m.footerLine(rc)}
+}
+
+// footerLine is what the footer shows while there is neither a prompt nor a toast.
+func (m *Model) footerLine(rc page.RenderContext) string {
+	t := m.theme
+	switch {
+	case m.openDialog != nil && m.openDialog.messageOnly:
+		return m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
+	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
+		return t.Paint(theme.Dim, "a dialog has opened   esc cancel")
+	case m.openDialog != nil:
+		return m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
+	case m.running != nil:
+		return t.Paint(theme.Accent, m.waitingText())
+	case m.help != nil:
+		return m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
+	}
+	return m.drawKeyHints(m.keyHints(rc))
 }
 
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {

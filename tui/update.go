@@ -104,10 +104,8 @@ func (m *Model) handlePaste(msg tea.PasteMsg) {
 	case m.openDialog != nil:
 		m.openDialog.dialog.HandlePaste(msg.Content)
 	case m.prompt != nil:
-		if refusal := m.prompt.HandlePaste(msg.Content); refusal != "" {
-			m.showToast(theme.Warn, refusal)
-		}
-		m.applyTypedFilter()
+		m.prompt.HandlePaste(msg.Content)
+		m.applyTypedText()
 	}
 }
 

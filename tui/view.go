@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
@@ -37,18 +38,25 @@ func (m *Model) draw() string {
 		return widget.Fit(m.theme, strings.Join(lines, "\n"), m.width, m.height)
 	}
 	rc := m.renderContext()
-	body := ""
-	if m.help != nil {
-		body = m.helpView(rc.Width, rc.Height)
-	} else {
-		body = widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
+	body := m.drawBody(rc)
+	footer := m.footer(rc) // after the body: a page knows its keys once it is drawn
+	if n := min(len(footer), rc.Height); n > 1 {
+		footer, rc.Height = footer[:n], rc.Height-n+1
+		body = m.drawBody(rc)
 	}
 	rule := widget.HorizontalRule(m.theme, m.width)
-	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, m.footer(rc)}, "\n")
+	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, strings.Join(footer, "\n")}, "\n")
 	if m.openDialog != nil {
 		screen = widget.Overlay(screen, m.openDialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
 	}
 	return screen
+}
+
+func (m *Model) drawBody(rc page.RenderContext) string {
+	if m.help != nil {
+		return m.helpView(rc.Width, rc.Height)
+	}
+	return widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
 }
 
 // pageTabs is the line of page names. In a narrow window they have one blank between them, and the

@@ -45,7 +45,7 @@ type DialogSpec struct {
 // AcceptKeys it takes only Esc, because keys typed before it opened must not answer it.
 type Dialog struct {
 	spec        DialogSpec
-	inputs      []textinput.Model
+	inputs      []lineInput
 	focus       int // the inputs come first, then Cancel, then Confirm
 	acceptsKeys bool
 	fieldError  string
@@ -56,11 +56,8 @@ type Dialog struct {
 func NewDialog(spec DialogSpec) *Dialog {
 	d := &Dialog{spec: spec, scroll: Scroll{DownKey: "PgDn"}} // the arrows move the focus
 	for _, f := range spec.Fields {
-		in := textinput.New()
-		in.Prompt = ""
+		in := newLineInput(f.Value)
 		in.Placeholder = f.Hint
-		in.SetValue(f.Value)
-		in.CharLimit = maxInput
 		d.inputs = append(d.inputs, in)
 	}
 	d.setFocus(0)
@@ -120,8 +117,7 @@ func (d *Dialog) HandleKey(k tea.KeyPressMsg) InputResult {
 		return d.handleEnter()
 	}
 	if d.focus < len(d.inputs) {
-		d.fieldError = ""
-		d.inputs[d.focus], _ = d.inputs[d.focus].Update(k)
+		d.fieldError = Sentence(d.inputs[d.focus].handleKey(k))
 		return StillOpen
 	}
 	return d.handleButtonKey(key)
@@ -143,6 +139,9 @@ func (d *Dialog) handleButtonKey(key string) InputResult {
 
 func (d *Dialog) handleEnter() InputResult {
 	switch {
+	case d.focus < len(d.inputs) && d.inputs[d.focus].goOn():
+		d.fieldError = ""
+		return StillOpen
 	case d.focus < len(d.inputs):
 		if d.checkField(d.focus) {
 			if d.focus+1 == len(d.inputs) {
@@ -185,7 +184,7 @@ func (d *Dialog) checkField(i int) bool {
 // HandlePaste inserts text into the focused field, or says there why it does not.
 func (d *Dialog) HandlePaste(text string) {
 	if d.acceptsKeys && d.focus < len(d.inputs) {
-		d.fieldError = pasteInto(&d.inputs[d.focus], text, d.spec.Fields[d.focus].TakesList)
+		d.fieldError = d.inputs[d.focus].paste(text, d.spec.Fields[d.focus].TakesList)
 	}
 }
 
@@ -237,8 +236,8 @@ func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 	label = min(label, max(4, inner-minInputWidth-3)) // a long label must leave space for the input
 	out := []string{""}
 	for i := range d.inputs {
-		styleInput(t, &d.inputs[i])
-		d.inputs[i].SetWidth(max(4, inner-label-3))
+		styleInput(t, &d.inputs[i].Model)
+		d.inputs[i].setWidth(max(4, inner-label-3))
 		tone := theme.Dim
 		if i == d.focus {
 			tone = theme.Accent

@@ -73,6 +73,15 @@ func Wrap(s string, w int) []string {
 	return append(lines, line)
 }
 
+// PaintWrapped wraps a sentence to w cells, a blank before each line.
+func PaintWrapped(t theme.Theme, tone theme.Tone, s string, w int) []string {
+	lines := Wrap(s, w-2)
+	for i, l := range lines {
+		lines[i] = " " + t.Paint(tone, l)
+	}
+	return lines
+}
+
 // splitWords splits a text at blanks, but keeps the digit groups of a number
 // together.
 func splitWords(s string) []string {

@@ -3,7 +3,6 @@ package widget
 import (
 	"strings"
 
-	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"unibus/tui/theme"
@@ -12,20 +11,18 @@ import (
 // Prompt is an input line for a command or a filter, with completion and history.
 type Prompt struct {
 	Prefix       string // : or /
-	input        textinput.Model
+	input        lineInput
 	completions  []string
 	history      []string
 	historyIndex int // len(history) is the text that is being typed
 	draft        string
+	refusal      string // why the last key or paste was not taken
 }
 
 // NewPrompt opens a prompt. Tab completes to words; history begins with the
 // oldest line.
 func NewPrompt(prefix, value string, completions, history []string) *Prompt {
-	in := textinput.New()
-	in.Prompt = ""
-	in.CharLimit = maxInput
-	in.SetValue(value)
+	in := newLineInput(value)
 	in.CursorEnd()
 	in.Focus()
 	return &Prompt{Prefix: prefix, input: in, completions: completions, history: history, historyIndex: len(history)}
@@ -36,11 +33,14 @@ func (p *Prompt) Value() string { return p.input.Value() }
 
 // HandleKey edits the line. Enter confirms, Esc cancels.
 func (p *Prompt) HandleKey(k tea.KeyPressMsg) InputResult {
+	p.refusal = ""
 	switch k.String() {
 	case "esc", "ctrl+c":
 		return Canceled
 	case "enter":
-		return Confirmed
+		if !p.input.goOn() {
+			return Confirmed
+		}
 	case "tab":
 		p.complete()
 	case "up":
@@ -51,15 +51,18 @@ func (p *Prompt) HandleKey(k tea.KeyPressMsg) InputResult {
 		if p.Value() == "" {
 			return Canceled
 		}
-		p.input, _ = p.input.Update(k)
+		p.refusal = p.input.handleKey(k)
 	default:
-		p.input, _ = p.input.Update(k)
+		p.refusal = p.input.handleKey(k)
 	}
 	return StillOpen
 }
 
-// HandlePaste inserts text, or returns why it does not.
-func (p *Prompt) HandlePaste(text string) (refusal string) { return pasteInto(&p.input, text, false) }
+// HandlePaste inserts text, or leaves the line as it is.
+func (p *Prompt) HandlePaste(text string) { p.refusal = p.input.paste(text, false) }
+
+// Refusal says why the last key or paste was not taken, "" if it was.
+func (p *Prompt) Refusal() string { return Sentence(p.refusal) }
 
 func (p *Prompt) recallHistory(by int) {
 	if p.historyIndex == len(p.history) {
@@ -104,20 +107,25 @@ func (p *Prompt) complete() {
 	p.input.CursorEnd()
 }
 
-// View draws the line in w cells, followed by a notice, or by the matches without one.
-func (p *Prompt) View(t theme.Theme, w int, notice string) string {
-	styleInput(t, &p.input)
-	p.input.SetWidth(max(10, min(w/2, 60)))
-	if p.Value() != "" {
-		p.input.SetWidth(min(max(10, w-4), Width(p.Value())+1))
+// View draws the line in w cells, followed by a notice, or by the matches without one. A notice that
+// does not fit beside the line is wrapped below it.
+func (p *Prompt) View(t theme.Theme, w int, notice string) []string {
+	styleInput(t, &p.input.Model)
+	if p.Value() == "" {
+		p.input.setWidth(max(10, min(w/2, 60)))
+	} else {
+		p.input.setWidth(min(max(10, w-4), Width(p.Value())+1))
 	}
 	left := " " + t.Paint(theme.Accent, p.Prefix) + p.input.View()
-	if notice != "" {
-		return left + "  " + t.Paint(theme.Warn, Truncate(t, Sanitize(notice), w-Width(left)-3))
+	if notice = Sanitize(notice); notice != "" {
+		if Width(left)+Width(notice)+3 <= w {
+			return []string{left + "  " + t.Paint(theme.Warn, notice)}
+		}
+		return append([]string{left}, PaintWrapped(t, theme.Warn, notice, w)...)
 	}
 	if len(p.completions) == 0 {
-		return left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")
+		return []string{left + "  " + t.Paint(theme.Dim, "enter apply   esc clear")}
 	}
 	hint := strings.Join(p.matches(), "   ")
-	return left + "  " + t.Paint(theme.Dim, Truncate(t, hint, w-Width(left)-3))
+	return []string{left + "  " + t.Paint(theme.Dim, Truncate(t, hint, w-Width(left)-3))}
 }
