@@ -216,7 +216,7 @@ func TestSummarySaysNoSecrets(t *testing.T) {
 		`{"discard":["n2",{"seed":"SUA"}]}`:                              "",
 		`[1]`:                                                            "a request that cannot be read",
 		`{"id":`:                                                         "a request that cannot be read",
-		`{"name":"` + strings.Repeat("x", 500) + `"}`:                    "name=" + strings.Repeat("x", 120) + "…",
+		`{"name":"` + strings.Repeat("x", 500) + `"}`:                    "name=" + strings.Repeat("x", core.MaxName+44) + "…",
 	} {
 		if got := summary([]byte(body)); got != want {
 			t.Errorf("%s: %s, want %s", body, got, want)

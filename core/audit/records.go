@@ -104,11 +104,7 @@ func cut(s string) string {
 	if len(s) <= maxText {
 		return s
 	}
-	n := maxText
-	for n > 0 && s[n]&0xC0 == 0x80 { // not inside a character
-		n--
-	}
-	return s[:n] + "…"
+	return core.CutText(s, maxText) + "…"
 }
 
 func (e entry) encode() []byte {

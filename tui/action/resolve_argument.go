@@ -61,11 +61,11 @@ func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
 	case len(found) == 1:
 		return string(found[0].ID), nil
 	case len(found) > 1:
-		return "", core.Errorf(core.KindInvalid, "%s users are called %q", widget.FormatCount(len(found)), arg).WithNext("give the full nkey")
+		return "", core.Errorf(core.KindInvalid, "%s users are called %s", widget.FormatCount(len(found)), core.QuoteText(arg)).WithNext("give the full nkey")
 	case !snap.Users.Known():
 		return "", core.Errorf(core.KindUnavailable, "the users are not loaded yet").WithNext("give a full nkey, or try again once page 4 lists the users")
 	}
-	return "", core.Errorf(core.KindNotFound, "no user is called %q", arg).WithNext("give a name from the users page, or a full nkey")
+	return "", core.Errorf(core.KindNotFound, "no user is called %s", core.QuoteText(arg)).WithNext("give a name from the users page, or a full nkey")
 }
 
 func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
