@@ -19,7 +19,7 @@ func QuoteText(s string) string {
 	b.WriteByte('"')
 	for i, r := range text {
 		switch {
-		case r != shown[i]:
+		case r != shown[i], r > ' ' && isBlank(r), i == 0 && unicode.Is(unicode.M, r):
 			b.WriteString(strings.Trim(strconv.QuoteToASCII(string(r)), `"`))
 		case r == '"' || r == '\\':
 			b.WriteString(`\` + string(r))

@@ -14,7 +14,7 @@ func TestQuotedTextKeepsWhatIsVisible(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"می\u200cخواهم": "\"می\u200cخواهم\"", "👨\u200d👩": "\"👨\u200d👩\"", "❤\ufe0f": "\"❤\ufe0f\"", "plain text": `"plain text"`, "": `""`, `a"b\c`: `"a\"b\\c"`,
-		"ad\u200dmin": `"ad\u200dmin"`, "a\ufe0fb": `"a\ufe0fb"`, "a\u115fb": `"a\u115fb"`, "a\u202eb": `"a\u202eb"`, "a\nb\x1b": `"a\nb\x1b"`, "a\u00a0b": `"a\u00a0b"`, "\xff": `"\xff"`, "\ue000": `"\ue000"`,
+		"ad\u200dmin": `"ad\u200dmin"`, "a\ufe0fb": `"a\ufe0fb"`, "a\u115fb": `"a\u115fb"`, "a\u202eb": `"a\u202eb"`, "a\nb\x1b": `"a\nb\x1b"`, "a\u00a0b": `"a\u00a0b"`, "\xff": `"\xff"`, "\ue000": `"\ue000"`, "a\u2800": `"a\u2800"`, "\u0301e\u0301": "\"\\u0301e\u0301\"",
 	} {
 		if got := core.QuoteText(text); got != want {
 			t.Errorf("%+q became %s, want %s", text, got, want)

@@ -60,8 +60,8 @@ func isVisibleAt(text []rune, i int) bool {
 }
 
 // joinerIsNeeded follows RFC 5892, appendix A, and UTS 51: a joiner is valid at a virama, in a
-// cursive script, and, if it joins, between two pictographs. After a letter that never joins it
-// changes nothing, but Persian is written so.
+// cursive script, and, if it joins, between two pictographs. After a letter that never joins, a
+// digit or a Latin word it changes nothing, and the RFC does not have it, but Persian is written so.
 func joinerIsNeeded(text []rune, i int) bool {
 	if i == 0 {
 		return false
@@ -77,9 +77,10 @@ func joinerIsNeeded(text []rune, i int) bool {
 	if isVirama(text[i-1]) || isVirama(next) && isIndic(text[i-1]) {
 		return true
 	}
-	script := cursiveScript(skipBack(text, i-1, func(r rune) bool { return unicode.Is(unicode.Mn, r) }))
+	before := skipBack(text, i-1, func(r rune) bool { return unicode.Is(unicode.Mn, r) })
+	script := cursiveScript(before)
 	if script == nil {
-		return false
+		return !joins && cursiveScript(next) == unicode.Arabic && unicode.In(before, unicode.Latin, unicode.Nd, unicode.Pe, unicode.Pf)
 	}
 	return unicode.Is(script, next) || joins && !unicode.In(next, unicode.L, unicode.M, unicode.Cf)
 }

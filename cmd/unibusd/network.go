@@ -59,5 +59,5 @@ func text(s *string) string {
 		return "–"
 	}
 	oneLine := strings.NewReplacer("\n", "\uFFFD", "\t", "\uFFFD").Replace(*s) // a tab begins the next column
-	return core.VisibleText(oneLine)                                           // users choose their rooms' names, and this is an operator's terminal
+	return core.ShownName(oneLine)                                             // users choose their rooms' names, and this is an operator's terminal
 }

@@ -55,7 +55,7 @@ func (a Asked) Called() string { return called(a.Name, a.User) }
 
 func called(name *string, id core.UserID) string {
 	if name != nil && strings.TrimSpace(*name) != "" {
-		return *name
+		return core.ShownName(*name)
 	}
 	return id.Short()
 }

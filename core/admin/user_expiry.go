@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -85,8 +84,7 @@ func expiryNote(users []core.User, now core.Millis) *cluster.Finding {
 
 // nameInNote is a user's name, or the short id without one that can be shown.
 func nameInNote(u core.User) string {
-	if u.Name == nil || strings.TrimSpace(*u.Name) == "" || len([]rune(*u.Name)) > nameInNoteTo ||
-		core.VisibleText(*u.Name) != *u.Name {
+	if u.Name == nil || len([]rune(*u.Name)) > nameInNoteTo || core.ShownName(*u.Name) != *u.Name {
 		return u.ID.Short()
 	}
 	return *u.Name

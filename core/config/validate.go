@@ -285,14 +285,14 @@ func checkRole(label string, op core.Operator) error {
 	}
 	if !printable(op.Name) {
 		return core.Errorf(core.KindInvalid, "--operator: %q is not a name for %s", op.Name, op.Key).
-			WithNext("give 1 to 64 printable characters, without commas")
+			WithNext("give 1 to 64 printable characters, without commas and without blanks around them")
 	}
 	return nil
 }
 
 // printable is what a name must be that appears in logs, on screens and between commas.
 func printable(s string) bool {
-	if s == "" || utf8.RuneCountInString(s) > 64 || !utf8.ValidString(s) || core.VisibleText(s) != s {
+	if utf8.RuneCountInString(s) > 64 || core.CheckName(s) != nil {
 		return false
 	}
 	for _, r := range s { // a joiner or a tag is visible in its place, and not printable alone

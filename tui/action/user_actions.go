@@ -201,7 +201,7 @@ func findUser(snap *feed.Snapshot, id string) core.User {
 // userName returns the name, or the short id without one.
 func userName(u core.User) string {
 	if u.Name != nil && strings.TrimSpace(*u.Name) != "" {
-		return *u.Name
+		return core.ShownName(*u.Name)
 	}
 	return u.ID.Short()
 }

@@ -40,7 +40,7 @@ func (m *Page) refreshMembers(rc page.RenderContext) {
 func memberRow(rc page.RenderContext, r core.Room, x admin.RoomMember) widget.Row {
 	name := widget.Cell{Text: "no name", Tone: theme.Faint}
 	if x.Name != nil {
-		name = widget.Cell{Text: *x.Name}
+		name = widget.Cell{Text: core.ShownName(*x.Name)}
 	}
 	g := rc.Theme.Glyphs
 	status := widget.Cell{Text: g.Healthy + " active", Tone: theme.Good}

@@ -158,7 +158,7 @@ func personName(rc page.RenderContext, p admin.RoomPerson) string {
 	if p.Name == nil || strings.TrimSpace(*p.Name) == "" {
 		return widget.TruncateMiddle(rc.Theme, string(p.User), 9)
 	}
-	return widget.Truncate(rc.Theme, widget.Sanitize(*p.Name), 24)
+	return widget.Truncate(rc.Theme, core.ShownName(*p.Name), 24)
 }
 
 func personNote(p admin.RoomPerson) string {

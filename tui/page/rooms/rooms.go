@@ -62,7 +62,7 @@ func userNames(rc page.RenderContext) map[core.UserID]string {
 	out := map[core.UserID]string{}
 	for _, u := range rc.Snapshot.Users.Value {
 		if u.Name != nil {
-			out[u.ID] = *u.Name
+			out[u.ID] = core.ShownName(*u.Name)
 		}
 	}
 	return out
@@ -71,7 +71,7 @@ func userNames(rc page.RenderContext) map[core.UserID]string {
 func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
 	name := widget.Cell{Text: "", Tone: theme.Dim}
 	if r.Name != nil {
-		name.Text = *r.Name
+		name.Text = core.ShownName(*r.Name)
 	}
 	owner := names[r.Owner]
 	if owner == "" {

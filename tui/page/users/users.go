@@ -46,7 +46,7 @@ func rows(rc page.RenderContext) []widget.Row {
 func row(rc page.RenderContext, u core.User) widget.Row {
 	name := widget.Cell{Text: "no name", Tone: theme.Faint}
 	if u.Name != nil {
-		name = widget.Cell{Text: *u.Name}
+		name = widget.Cell{Text: core.ShownName(*u.Name)}
 	}
 	status := widget.Cell{Text: rc.Theme.Glyphs.Healthy + " active", Tone: theme.Good}
 	current := statusOf(rc, u)
@@ -113,7 +113,7 @@ func detail(rc page.RenderContext, id string) []string {
 func userDetail(rc page.RenderContext, u core.User) []string {
 	name := "no name"
 	if u.Name != nil {
-		name = widget.Sanitize(*u.Name)
+		name = core.ShownName(*u.Name)
 	}
 	var lines []string
 	for _, l := range widget.Wrap(name, rc.Width-2) { // in full, however long
