@@ -53,15 +53,11 @@ func Execute(ctx context.Context, root *cobra.Command, version string, args []st
 	return core.ExitCode(err)
 }
 
-// execute runs the command, and leaves help and manual pages to fang. Errors stay away from it: for each it asks
+// execute runs the command, and leaves manual pages to fang. Help and errors stay away from it: for each it asks
 // the terminal for its background, in raw mode, and waits seconds for one that does not answer.
 func execute(ctx context.Context, root *cobra.Command, version string, args []string) error {
-	styled := func(args []string) error {
-		root.SetArgs(args)
-		return fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}))
-	}
 	if len(args) > 0 && args[0] == "man" {
-		return styled(args)
+		return fang.Execute(ctx, root, fang.WithVersion(version), fang.WithErrorHandler(func(io.Writer, fang.Styles, error) {}))
 	}
 	root.Version = version
 	if len(args) > 0 && args[0] == "help" { // the same as --help, also for what does not exist
@@ -73,7 +69,7 @@ func execute(ctx context.Context, root *cobra.Command, version string, args []st
 			unknown = noCommand(c, rest[0])
 			return
 		}
-		_ = styled(append(strings.Fields(c.CommandPath())[1:], "--help")) // help has no error
+		PrintHelp(c.OutOrStdout(), c, helpWidth(c.OutOrStdout()))
 	})
 	if err := root.ExecuteContext(ctx); err != nil {
 		return err

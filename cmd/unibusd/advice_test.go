@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"unibus/cmd/cli"
 	"unibus/cmd/cli/clitest"
 )
 
@@ -79,7 +80,7 @@ func TestAdviceCanBeWrong(t *testing.T) {
 // TestHelpIsAsItIsWritten, with examples for every command that the program runs.
 func TestHelpIsAsItIsWritten(t *testing.T) {
 	t.Parallel()
-	for _, fault := range clitest.HelpFaults(t, root) {
+	for _, fault := range clitest.HelpFaults(t, root, cli.PrintHelp) {
 		t.Error(fault)
 	}
 }

@@ -23,7 +23,9 @@ type PTY struct {
 	input   *inputQueue
 	reading sync.Mutex // held while the output has no reader
 	ended   chan struct{}
-	err     error // valid after ended
+	err     error      // valid after ended
+	rawLock sync.Mutex // guards raw; Wait holds the other lock while it calls
+	raw     []byte     // what the program has written first
 }
 
 // StartPTY starts cmd as the leader of a session of its own, in a terminal of w by h cells. If they are 0, the
@@ -107,6 +109,16 @@ func (p *PTY) Resize(w, h int) error {
 	return p.setSize(w, h)
 }
 
+// maxRaw bounds what Raw returns, in bytes.
+const maxRaw = 1 << 16
+
+// Raw is what the program has written, escape sequences included, up to maxRaw.
+func (p *PTY) Raw() string {
+	p.rawLock.Lock()
+	defer p.rawLock.Unlock()
+	return string(p.raw)
+}
+
 func (p *PTY) readOutput() {
 	buf := make([]byte, 4096)
 	for {
@@ -115,6 +127,9 @@ func (p *PTY) readOutput() {
 			return
 		}
 		p.reading.Lock()
+		p.rawLock.Lock()
+		p.raw = append(p.raw, buf[:min(n, maxRaw-len(p.raw))]...)
+		p.rawLock.Unlock()
 		_ = p.show(buf[:n]) // the emulator takes everything
 		p.reading.Unlock()
 	}

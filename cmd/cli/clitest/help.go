@@ -4,26 +4,26 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
 
-	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// plainWord is what the help may begin with: it is shown with a capital and the rest in
-// small letters, which would spoil SQLite, NKEY, cluster-listen and a value to be typed.
+// plainWord is what the help may begin with: it is shown with a capital, which would spoil
+// cluster-listen and a value to be typed.
 var plainWord = regexp.MustCompile(`^[A-Za-z][a-z']*[:,;]?$`)
 
 // HelpFaults lists what the help of a program would show otherwise than it is written, and
-// commands without examples or with one that the program would not run.
-func HelpFaults(t *testing.T, new func() *cobra.Command) []string {
+// commands without examples or with one that the program would not run. print is cli.PrintHelp.
+func HelpFaults(t *testing.T, new func() *cobra.Command, print func(w io.Writer, c *cobra.Command, width int)) []string {
 	t.Helper()
 	var out []string
 	every(new(), func(c *cobra.Command) {
-		shown := helpOf(t, new(), c.CommandPath())
+		shown := helpOf(t, new(), c.CommandPath(), print)
 		fault := func(format string, args ...any) {
 			out = append(out, c.CommandPath()+": "+fmt.Sprintf(format, args...))
 		}
@@ -61,13 +61,14 @@ func HelpFaults(t *testing.T, new func() *cobra.Command) []string {
 }
 
 // helpOf is the help of a command as a person sees it.
-func helpOf(t *testing.T, root *cobra.Command, path string) string {
+func helpOf(t *testing.T, root *cobra.Command, path string, print func(w io.Writer, c *cobra.Command, width int)) string {
 	t.Helper()
 	var b bytes.Buffer
 	root.SetOut(&b)
 	root.SetErr(&b)
 	root.SetArgs(append(strings.Fields(path)[1:], "--help"))
-	if err := fang.Execute(context.Background(), root); err != nil {
+	root.SetHelpFunc(func(c *cobra.Command, _ []string) { print(&b, c, 400) })
+	if err := root.ExecuteContext(context.Background()); err != nil {
 		t.Fatalf("%s --help: %v", path, err)
 	}
 	return b.String()
