@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -30,15 +31,22 @@ func exportAudit(ctx context.Context, out io.Writer, from auditPages, f auditFil
 		return eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error { return lines.Encode(r) })
 	}
 	table := csv.NewWriter(out)
-	if err := table.Write([]string{"seq", "time", "operator", "key", "role", "node", "verb", "args", "outcome", "text", "took_ms", "late", "id"}); err != nil {
-		return err
+	begun := false
+	begin := func() { // with the first answer: a failed export has no head
+		if !begun {
+			begun = true
+			_ = table.Write([]string{"seq", "time", "operator", "key", "role", "node", "verb", "args", "outcome", "text", "took_ms", "late", "id"}) // Flush says what failed
+		}
 	}
-	err := eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error { return table.Write(csvCells(r)) })
-	if err != nil {
-		return err
+	err := eachAction(ctx, from, f, limit, func(r admin.AuditRecord) error {
+		begin()
+		return table.Write(csvCells(r))
+	})
+	if err == nil {
+		begin()
 	}
-	table.Flush()
-	return table.Error()
+	table.Flush() // after an error, too: the last line must not be a part of one
+	return cmp.Or(err, table.Error())
 }
 
 func csvCells(r admin.AuditRecord) []string {

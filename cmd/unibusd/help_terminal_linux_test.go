@@ -41,7 +41,9 @@ func checkHelp(t *testing.T, cmd *exec.Cmd, w, h int) {
 	if !pty.Ended(10 * time.Second) {
 		t.Fatalf("it does not end: %q", pty.Raw())
 	}
-	if err := pty.Wait("all of its output", 10*time.Second, func(string) bool { return strings.Contains(last(ansi.Strip(pty.Raw()), 400), "-h --help") || strings.Contains(pty.Raw(), "--tls-first") }); err != nil {
+	if err := pty.Wait("all of its output", 10*time.Second, func(string) bool {
+		return strings.Contains(last(ansi.Strip(pty.Raw()), 400), "-h --help") || strings.Contains(pty.Raw(), "--tls-first")
+	}); err != nil {
 		t.Fatal(err)
 	}
 	raw := pty.Raw()

@@ -58,14 +58,18 @@ func userSorts() []string {
 	return names
 }
 
-// printUsers prints each page when it comes. The columns have fixed widths, because the
-// rows of later pages are not known yet.
+// printUsers prints each page when it comes, the head with the first one: a failed command must not pass for a
+// cluster without users. The columns have fixed widths, because the rows of later pages are not known yet.
 func printUsers(out io.Writer, pages iter.Seq2[core.UserPage, error]) error {
 	w := bufio.NewWriter(out)
 	widths := []int{56, 24, 6, 7, 19}
 	print := func(cells ...string) { _, _ = fmt.Fprintln(w, cli.Row(out, widths, cells...)) } // Flush says what failed
-	print("USER", "NAME", "ROLE", "STATUS", "CREATED", "ENDS")
+	printed := false
 	for page, err := range pages {
+		if !printed && err == nil {
+			print("USER", "NAME", "ROLE", "STATUS", "CREATED", "ENDS")
+			printed = true
+		}
 		for _, u := range page.Users {
 			print(string(u.ID), text(u.Name), string(u.Role), string(u.StatusAt(core.MillisOf(time.Now()))), u.Created.Time().Format(time.DateTime), endText(u.Expires))
 		}

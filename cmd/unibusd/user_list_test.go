@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"iter"
 	"strings"
 	"testing"
 
@@ -26,5 +29,34 @@ func TestUserListAlignsAsShown(t *testing.T) {
 		if before, _, found := strings.Cut(line, string(core.RoleMember)); !found || ansi.StringWidth(before) != ansi.StringWidth(head) {
 			t.Errorf("the role begins at %d, want %d:\n%s", ansi.StringWidth(before), ansi.StringWidth(head), line)
 		}
+	}
+}
+
+// TestFailedListPrintsNothing: without an answer there is no head, which would read as a cluster without users.
+func TestFailedListPrintsNothing(t *testing.T) {
+	t.Parallel()
+	failed := core.Errorf(core.KindUnavailable, "no node answers it")
+	pages := func(n int) func(yield func(core.UserPage, error) bool) {
+		return func(yield func(core.UserPage, error) bool) {
+			for range n {
+				if !yield(core.UserPage{Users: []core.User{{ID: core.UserID(strings.Repeat("U", 56))}}}, nil) {
+					return
+				}
+			}
+			yield(core.UserPage{}, failed)
+		}
+	}
+	for name, print := range map[string]func(io.Writer, iter.Seq2[core.UserPage, error]) error{"text": printUsers, "json": printUsersJSON} {
+		var out strings.Builder
+		if err := print(&out, pages(0)); !errors.Is(err, failed) || out.String() != "" {
+			t.Errorf("%s: %v, and %q is printed", name, err, out.String())
+		}
+		if err := print(&out, pages(2)); !errors.Is(err, failed) || strings.Count(out.String(), strings.Repeat("U", 56)) != 2 {
+			t.Errorf("%s: %v after two pages: %q", name, err, out.String())
+		}
+	}
+	var empty strings.Builder
+	if err := printUsers(&empty, func(yield func(core.UserPage, error) bool) { yield(core.UserPage{}, nil) }); err != nil || !strings.HasPrefix(empty.String(), "USER ") {
+		t.Errorf("an empty list: %v, %q", err, empty.String())
 	}
 }
