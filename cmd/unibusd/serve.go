@@ -55,7 +55,11 @@ func checkConfiguration(c *cobra.Command, cfg config.Node) error {
 	if err != nil {
 		return err
 	}
-	c.Println("The configuration is fine: a node can start with it.")
+	if len(warnings) == 0 {
+		c.Println("The configuration is fine: a node can start with it.")
+		return nil
+	}
+	c.Println("A node can start with this configuration, but look at the warnings.")
 	for _, w := range warnings {
 		c.Println("warning:", w)
 	}

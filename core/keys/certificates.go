@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"net"
@@ -106,6 +108,29 @@ func NodeCert(caDir, name string, hosts []string, outDir string) error {
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	return issue(tmpl, ca, caKey, filepath.Join(outDir, NodeCertFile), filepath.Join(outDir, NodeKeyFile))
+}
+
+// CertCommand is the command that makes a certificate for a node. What is not known stays a word in capitals.
+func CertCommand(node string, hosts []string) string {
+	return fmt.Sprintf("unibusd cert node --name %s --host %s --ca DIR --out DIR", cmp.Or(node, "NAME"), cmp.Or(strings.Join(hosts, ","), "HOST"))
+}
+
+// mostHosts bounds how many hosts of a certificate are shown.
+const mostHosts = 8
+
+// CertHosts are the hosts that a certificate was made for, if they can be shown and pasted:
+// a server that is not trusted may have chosen them.
+func CertHosts(cert *x509.Certificate) []string {
+	var hosts []string
+	for _, name := range cert.DNSNames {
+		if hostName(name) {
+			hosts = append(hosts, name)
+		}
+	}
+	for _, ip := range cert.IPAddresses {
+		hosts = append(hosts, ip.String())
+	}
+	return hosts[:min(len(hosts), mostHosts)]
 }
 
 // NodeName is the name of the node for which a certificate was made (the URI
@@ -309,6 +334,16 @@ func certUnreadable(path string, err error) error {
 	return core.Errorf(core.KindFailed, "the certificate file %s cannot be read: %s", path, cause(err))
 }
 
+// pairCommand makes a pair like that of a certificate whose key is missing, as far as it can be read.
+func pairCommand(certPEM []byte) string {
+	if block, _ := pem.Decode(certPEM); block != nil {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			return CertCommand(NodeName(cert), CertHosts(cert))
+		}
+	}
+	return CertCommand("", nil)
+}
+
 // isOutOfOrder is true of a file that has the certificate of the key, after others.
 func isOutOfOrder(certPEM, keyPEM []byte) bool {
 	blocks, _ := pemBlocks(certPEM)
@@ -376,7 +411,7 @@ func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
 	}
 	if err != nil {
 		return nil, core.Errorf(core.KindInvalid, "the certificate %s and the key %s do not belong together or are damaged", certPath, keyPath).
-			WithNext("make a pair with `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
+			WithNext("give the key that was made with the certificate, or make a pair with `%s`", pairCommand(certPEM))
 	}
 	return &pair, nil
 }

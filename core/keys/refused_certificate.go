@@ -1,7 +1,6 @@
 package keys
 
 import (
-	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -101,34 +100,18 @@ func (c refusedCertificate) node() string {
 	return NodeName(c.shown)
 }
 
-// mostNames bounds how many hosts of a certificate are shown.
-const mostNames = 8
-
-// names are the hosts that the certificate was made for, if they can be shown and pasted:
-// a server that is not trusted may have chosen them.
 func (c refusedCertificate) names() []string {
 	if c.shown == nil {
 		return nil
 	}
-	var names []string
-	for _, name := range c.shown.DNSNames {
-		if hostName(name) {
-			names = append(names, name)
-		}
-	}
-	for _, ip := range c.shown.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names[:min(len(names), mostNames)]
+	return CertHosts(c.shown)
 }
 
 // renew says how the node gets another certificate; host is one that it has to name, "" for those that it has.
 func (c refusedCertificate) renew(host string) string {
-	hosts := strings.Join(c.names(), ",")
+	hosts := c.names()
 	if host != "" {
-		hosts = strings.Join(append(c.names(), host), ",")
+		hosts = append(hosts, host)
 	}
-	node := cmp.Or(c.node(), "NAME")
-	return fmt.Sprintf("make a new certificate for this node, and put it in the place of its tls-cert and tls-key: `unibusd cert node --name %s --host %s --ca DIR --out DIR`",
-		node, cmp.Or(hosts, "HOST"))
+	return fmt.Sprintf("make a new certificate for this node, and put it in the place of its tls-cert and tls-key: `%s`", CertCommand(c.node(), hosts))
 }

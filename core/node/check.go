@@ -1,13 +1,10 @@
 package node
 
 import (
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -15,19 +12,18 @@ import (
 	"unibus/core/bus"
 	"unibus/core/cluster"
 	"unibus/core/config"
-	"unibus/core/keys"
 	"unibus/core/migrate"
 	"unibus/core/store/sqlite"
 )
 
 // Check opens what a configuration names, as a node that starts would, and changes
-// nothing. An error is what would keep the node from starting; warnings are what it
-// would start with all the same. A node that runs meanwhile is not disturbed.
+// nothing. An error is what would keep the node from starting, or all others from connecting to
+// it; warnings are what it would start with all the same. A node that runs meanwhile is not disturbed.
 func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if err := checkData(cfg); err != nil {
 		return nil, err
 	}
-	clients, err := checkPair(cfg.TLSCert, cfg.TLSKey, now)
+	clients, err := checkTLS(cfg, now)
 	if err != nil {
 		return nil, err
 	}
@@ -92,63 +88,4 @@ func checkWritable(dir string) error {
 		return core.Errorf(core.KindInvalid, "the data directory %s cannot be written: %s: %w", dir, at, err).WithNext("check --data, its owner and its disk")
 	}
 	return nil
-}
-
-// checkPair reads a certificate and its key; warnings say when it ends.
-func checkPair(certFile, keyFile string, now time.Time) ([]string, error) {
-	if certFile == "" {
-		return nil, nil
-	}
-	pair, err := keys.LoadPair(certFile, keyFile)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case now.After(pair.Leaf.NotAfter):
-		return []string{fmt.Sprintf("The certificate %s ended on %s: clients that check it do not connect. Make a new one", certFile, pair.Leaf.NotAfter.Format(time.DateOnly))}, nil
-	case now.Before(pair.Leaf.NotBefore):
-		return []string{fmt.Sprintf("The certificate %s begins on %s: clients that check it do not connect before. Check the clock, or make a new one", certFile, pair.Leaf.NotBefore.UTC().Format(time.DateTime+" UTC"))}, nil
-	}
-	return nil, nil
-}
-
-// checkRouteTLS reads what the routes need, and checks it as the peers would.
-func checkRouteTLS(cfg config.Node, now time.Time) ([]string, error) {
-	if cfg.RouteTLSCert == "" {
-		return nil, nil
-	}
-	warnings, err := checkPair(cfg.RouteTLSCert, cfg.RouteTLSKey, now)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := keys.LoadPair(cfg.RouteTLSCert, cfg.RouteTLSKey)
-	if err != nil {
-		return nil, err
-	}
-	authorities, err := keys.LoadAuthorities(cfg.RouteTLSCA)
-	if err != nil {
-		return nil, err
-	}
-	if err := bus.CheckRouteCert(cfg.Name, cfg.RouteTLSCert, pair, keys.Pool(authorities)); err != nil {
-		return nil, err
-	}
-	if !slices.ContainsFunc(authorities, func(c *x509.Certificate) bool { return c.IsCA }) {
-		warnings = append(warnings, fmt.Sprintf("%s holds no certificate of a CA: only nodes whose own certificate is in it can have a route. Give the ca.crt of the routes with --route-tls-ca", cfg.RouteTLSCA))
-	}
-	if !bus.NamesHostOf(pair.Leaf, cfg.Routes) {
-		warnings = append(warnings, fmt.Sprintf("The route certificate %s has none of the hosts in --routes: the peers refuse it by the host that they dial. "+
-			"Add this node to --routes, or make a certificate for its host there: unibusd cert node --name %s --ca DIR --host HOST --out DIR", cfg.RouteTLSCert, cfg.Name))
-	}
-	if cfg.RouteTLSCRL == "" {
-		return warnings, nil
-	}
-	revoked, err := keys.LoadRevocations(cfg.RouteTLSCRL, cfg.RouteTLSCA)
-	if err != nil {
-		return nil, err
-	}
-	if revoked.Has(pair.Leaf) {
-		return nil, core.Errorf(core.KindInvalid, "the route certificate %s was revoked by %s: its peers refuse it", cfg.RouteTLSCert, cfg.RouteTLSCRL).
-			WithNext("make a new one with `unibusd cert node --name %s --ca DIR --host HOST --out DIR`", cfg.Name)
-	}
-	return warnings, nil
 }
