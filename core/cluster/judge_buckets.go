@@ -45,7 +45,7 @@ func missingBuckets(v View) []Finding {
 	case len(names) == 0:
 		return nil
 	case !v.onKV() && len(names) == len(core.Tables()):
-		return []Finding{bucketsToCome(v)}
+		return bucketsToCome(v)
 	}
 	if away := v.silent(); len(away) > 0 {
 		text := fmt.Sprintf("%s cannot be seen. The missing data may be on the disk of %s.", subject(names), list(away, "or"))
@@ -55,12 +55,12 @@ func missingBuckets(v View) []Finding {
 	return []Finding{{v.serious(Critical), aboutBuckets(names), text, "create nothing; look at the disks and the logs of " + join(v.online()) + ", then follow docs/operations/restore.md, \"When streams were deleted\""}}
 }
 
-// bucketsToCome is for a cluster without buckets that does not need them yet.
-func bucketsToCome(v View) Finding {
+// bucketsToCome is for a cluster without buckets that does not need them yet. Where the nodes create them, noStore says so.
+func bucketsToCome(v View) []Finding {
 	if v.createsBuckets() {
-		return Finding{Note, "buckets", "The five buckets do not exist yet: the nodes create them once the meta group has a leader.", v.awaitFirstLeader(v.From)}
+		return nil
 	}
-	return Finding{Note, "buckets", "The five buckets do not exist yet: a migration to KV creates them.", "migrate the control plane: " + v.migrateCommand(0)}
+	return []Finding{{Note, "buckets", "The five buckets do not exist yet: a migration to KV creates them.", v.migrateCommand(0)}}
 }
 
 func bucketsAre(names []string) string {

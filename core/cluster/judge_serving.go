@@ -136,6 +136,9 @@ func (v View) mayHave(away []string) string {
 	return "may have it"
 }
 
+// migrateProgram is how each step to migrate begins.
+const migrateProgram = "unibusd migrate-to-kv"
+
 // migrateCommand is the command that migrates the file in use into the buckets; FILE stands
 // for one that is not known. With replicas 0 they stay as they are.
 func (v View) migrateCommand(replicas int) string {
@@ -146,9 +149,9 @@ func (v View) migrateCommand(replicas int) string {
 	n, _ := v.node(of)
 	file := v.servingOf(n).File
 	if file == "" || len(v.sqliteNodes()) > 1 && v.onSQLite() == "" {
-		return "`unibusd migrate-to-kv --db FILE`"
+		return "`" + migrateProgram + " --db FILE`"
 	}
-	command := fmt.Sprintf("unibusd migrate-to-kv --node %s --db %s", of, core.ShellQuote(file))
+	command := fmt.Sprintf("%s --node %s --db %s", migrateProgram, of, core.ShellQuote(file))
 	if replicas > 0 {
 		command += fmt.Sprintf(" --replicas %d", replicas)
 	}

@@ -26,6 +26,7 @@ func Judge(v View, now time.Time) Judgment {
 	} else {
 		fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
 	}
+	fs = joinSameStep(fs)
 	slices.SortStableFunc(fs, func(a, b Finding) int { return b.Level.rank() - a.Level.rank() })
 	j := Judgment{Verdict: Healthy, Findings: fs}
 	if fs == nil {
@@ -39,6 +40,36 @@ func Judge(v View, now time.Time) Judgment {
 		j.Sentence += " A move is at " + v.Moving + "."
 	}
 	return j
+}
+
+// joinSameStep makes one note of those that end in the migration, and drops them beside a worse finding that does: one
+// incident is one advice.
+func joinSameStep(fs []Finding) []Finding {
+	migrates := func(f Finding) bool { return strings.Contains(f.Next, migrateProgram) }
+	isSaid := slices.ContainsFunc(fs, func(f Finding) bool { return f.Level != Note && migrates(f) })
+	var out []Finding
+	note := -1 // the place of the one that the others join
+	for _, f := range fs {
+		switch isNote := f.Level == Note && migrates(f); {
+		case isNote && isSaid:
+		case isNote && note >= 0:
+			out[note] = joinMigrationNotes(out[note], f)
+		case isNote:
+			note, out = len(out), append(out, f)
+		default:
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// joinMigrationNotes is one note of two. What is declared comes first, and the step with the replicas is the whole one.
+func joinMigrationNotes(detail, declared Finding) Finding {
+	declared.Text += " " + detail.Text
+	if strings.Contains(detail.Next, "--replicas") {
+		declared.Next = "migrate it: " + detail.Next
+	}
+	return declared
 }
 
 // rank orders levels, the worst highest.
