@@ -78,7 +78,7 @@ func expiryNote(users []core.User, now core.Millis) *cluster.Finding {
 	}
 	return &cluster.Finding{
 		Level: cluster.Note, About: "users", Text: text,
-		Next: "`unibusd user list` shows the ends; `unibusd user extend NKEY --expires 90d` gives a user more time",
+		Next: fmt.Sprintf("`unibusd user list` shows the ends; `unibusd user extend %s --expires 90d` gives %s more time", first.ID, nameInNote(first)),
 	}
 }
 

@@ -2,14 +2,16 @@ package bus
 
 import (
 	"time"
+	"unibus/core/keys"
 )
 
 // ServedCertificate is a certificate that the server uses now, whatever its file holds.
 type ServedCertificate struct {
 	File        string
 	From, Until time.Time
-	Fault       string // why the file as it is now is not in use
-	Next        string // what to do about that; may be ""
+	Hosts       []string // that it is for
+	Fault       string   // why the file as it is now is not in use
+	Next        string   // what to do about that; may be ""
 }
 
 // Certificates are those that the listeners use. Each is nil where it is not configured.
@@ -41,7 +43,7 @@ func servedCertificate(r *reloaded[certificate], file string) *ServedCertificate
 	}
 	leaf := r.current().pair.Leaf
 	fault := r.currentFault()
-	return &ServedCertificate{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Fault: fault.Reason, Next: fault.Next}
+	return &ServedCertificate{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Hosts: keys.CertHosts(leaf), Fault: fault.Reason, Next: fault.Next}
 }
 
 func (s *Server) servedAuthority() *ServedCertificate {

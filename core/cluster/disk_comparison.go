@@ -31,6 +31,7 @@ type Certificate struct {
 	File  string         `json:"file"`
 	From  core.Millis    `json:"from"`
 	Until core.Millis    `json:"until"`
+	Hosts string         `json:"hosts,omitempty"` // that it is for, between commas
 	Fault string         `json:"fault,omitempty"` // why what is on disk now is not in use
 	Next  string         `json:"next,omitempty"`  // what to do about that, on its node; "" where the cause says nothing
 }

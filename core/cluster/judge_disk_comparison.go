@@ -62,7 +62,7 @@ func certificates(i Info, now time.Time) []Finding {
 
 // unusableCertificate is for one that a restart would stumble over, though all is well now.
 func unusableCertificate(node string, c Certificate, now time.Time) Finding {
-	next := fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: "+renew, node, node)
+	next := fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: %s", node, c.renew(node))
 	if c.Next != "" {
 		next = "before unibusd is restarted on " + node + ": " + c.Next
 	}
@@ -73,12 +73,14 @@ func unusableCertificate(node string, c Certificate, now time.Time) Finding {
 	}
 }
 
-// renew makes the certificate of a node.
-const renew = "unibusd cert node --name %s --ca DIR --host HOST --out DIR"
+// renew makes another certificate for the same node and hosts.
+func (c Certificate) renew(node string) string {
+	return fmt.Sprintf("unibusd cert node --name %s --ca DIR --host %s --out DIR", node, cmp.Or(c.Hosts, "HOST"))
+}
 
 func endingCertificate(node string, c Certificate, l Level, now time.Time) Finding {
 	subject, ended := "The certificate that "+node+" shows to clients", "clients that check it do not connect there"
-	next := fmt.Sprintf("put a new one and its key in place on %s, which takes them without a restart: "+renew, node, node)
+	next := fmt.Sprintf("put a new one and its key in place on %s, which takes them without a restart: %s", node, c.renew(node))
 	switch c.Use {
 	case UseRoutes:
 		subject, ended = "The certificate that "+node+" shows to the other nodes", "they accept no connection with it"

@@ -256,7 +256,7 @@ func (v View) advice(s silence, which string) string {
 				join(s.by), join(s.nodes))
 		}
 		// A node that was removed while it was down hears so from nobody: all refuse its certificate.
-		return fmt.Sprintf("if %s was removed, as `unibusd node list` at another node shows, stop it; else %s", join(s.by), v.renewAdvice(s.by, "HOST"))
+		return fmt.Sprintf("if %s was removed, as `unibusd node list` at another node shows, stop it; else %s", join(s.by), v.renewAdvice(s.by, v.routeCertHosts(s.by[0])))
 	case core.FaultForeign, core.FaultClosed:
 		if strings.HasPrefix(s.detail, core.OtherCluster) {
 			return fmt.Sprintf("give %s and %s the same --cluster-name, and restart unibusd where it was another one", join(s.nodes), join(s.by))
@@ -281,6 +281,18 @@ func hostOf(addrs []string) string {
 		return host
 	}
 	return addrs[0]
+}
+
+// routeCertHosts are the hosts of the route certificate that a node shows, HOST where it has not said.
+func (v View) routeCertHosts(node string) string {
+	if n, _ := v.node(node); n.Info != nil && n.Info.InForce != nil {
+		for _, c := range n.Info.InForce.Certificates {
+			if c.Use == UseRoutes && c.Hosts != "" {
+				return c.Hosts
+			}
+		}
+	}
+	return "HOST"
 }
 
 // renewAdvice names the file of each certificate, where its node has ever said it.

@@ -426,8 +426,8 @@ func clusterViews() []judged {
 		{"a certificate of a day, six hours left", withCertificates(Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(18 * time.Hour), Until: in(6 * time.Hour)})},
 		{"a certificate of a day, seven hours left", withCertificates(Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(17 * time.Hour), Until: in(7 * time.Hour)})},
 		{"certificates of a day, near their end", withCertificates(
-			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(22 * time.Hour), Until: in(2 * time.Hour)},
-			Certificate{Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(23 * time.Hour), Until: in(time.Hour)})},
+			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(22 * time.Hour), Until: in(2 * time.Hour), Hosts: "bus.example.org,192.0.2.2"},
+			Certificate{Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(23 * time.Hour), Until: in(time.Hour), Hosts: "n2.example.org"})},
 		{"certificates ended", withCertificates(
 			Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(25 * time.Hour), Until: ago(time.Hour)},
 			Certificate{Use: UseRoutes, File: "/etc/unibus/node.crt", From: ago(25 * time.Hour), Until: ago(time.Hour)},

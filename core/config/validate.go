@@ -152,19 +152,28 @@ func (n Node) checkRouteTLS() error {
 	}
 	if len(given) > 0 && len(lacking) > 0 {
 		return core.Errorf(core.KindInvalid, "%s is given without %s", strings.Join(given, " and "), strings.Join(lacking, " and ")).
-			WithNext("give all three; to make a certificate and its key: `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
+			WithNext("give all three; to make a certificate and its key: `unibusd cert node --name %s --host %s --ca DIR --out DIR`", n.Name, n.routeHost())
 	}
 	if n.RouteTLSCRL != "" && len(given) == 0 {
 		return wanted("route-tls-crl", "route-tls-ca", "", "the authority that signed the list")
 	}
 	if n.Clustered() && len(given) == 0 && !Loopback(n.ClusterListen) {
 		return core.Errorf(core.KindInvalid, "--cluster-listen %s can be reached from other machines, and routes without TLS admit anybody as a node", n.ClusterListen).
-			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; to make a certificate and its key: `unibusd cert node --name NAME --host HOST --ca DIR --out DIR`")
+			WithNext("give --route-tls-cert, --route-tls-key and --route-tls-ca; to make a certificate and its key: `unibusd cert node --name %s --host %s --ca DIR --out DIR`", n.Name, n.routeHost())
 	}
 	return nil
 }
 
 // checkNodes compares the list of nodes with what else says how many there are.
+// routeHost is the host by which other nodes reach this one, HOST where it listens on every address.
+func (n Node) routeHost() string {
+	host, _, err := net.SplitHostPort(n.ClusterListen)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		return "HOST"
+	}
+	return host
+}
+
 func (n Node) checkNodes() error {
 	if len(n.Nodes) == 0 {
 		return nil

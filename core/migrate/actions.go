@@ -105,7 +105,7 @@ func (s Status) resumeUnavailable() string {
 	case s.State == StateVerify && s.Verified && !s.Paused:
 		return "it is verified and waits for the cutover"
 	case s.State == StateVerify && s.BackupOutdated:
-		return "its backup lacks the changes that the fence wrote; start again with `unibusd migrate-to-kv --db FILE`, which takes a new backup and writes only what differs"
+		return "its backup lacks the changes that the fence wrote; start again with `" + startCommand(s.Node, s.Source.Path) + "`, which takes a new backup and writes only what differs"
 	case !s.Active() && s.State != StateCutover && s.State != StateRollback:
 		return reasonNoMigration
 	}

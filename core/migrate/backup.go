@@ -108,7 +108,7 @@ func (j *Job) openBackup(ctx context.Context, path string) (BackupReader, error)
 	c, err := j.cfg.OpenBackup(ctx, path)
 	if err != nil {
 		return nil, core.Errorf(core.KindOf(err), "the backup %s cannot be opened: %w", path, err).
-			WithNext("start again, which takes a new backup: `unibusd migrate-to-kv --db FILE`")
+			WithNext("start again, which takes a new backup: `%s`", startCommand(j.cfg.Node, j.Status().Source.Path))
 	}
 	return c, nil
 }

@@ -330,7 +330,7 @@ func TestResumeAfterAFailedProof(t *testing.T) {
 	again := func() {
 		t.Helper()
 		_, err := j.Resume(t.Context(), "ana")
-		wantRefused(t, err, "start again with `unibusd migrate-to-kv --db FILE`")
+		wantRefused(t, err, "start again with `unibusd migrate-to-kv --node n1 --db ")
 	}
 	again()
 	_ = j.Close()

@@ -1,5 +1,11 @@
 package migrate
 
+import (
+	"fmt"
+
+	"unibus/core"
+)
+
 // Summary is the status in a few lines: the state, the reason, and the next command.
 // Report has everything.
 func (s Status) Summary() string {
@@ -28,10 +34,18 @@ func (s Status) Summary() string {
 	return r.String()
 }
 
+// startCommand starts the migration of a file again; FILE stands for one that is not known.
+func startCommand(node, file string) string {
+	if file == "" {
+		return "unibusd migrate-to-kv --db FILE"
+	}
+	return fmt.Sprintf("unibusd migrate-to-kv --node %s --db %s", node, core.ShellQuote(file))
+}
+
 // nextCommand is what takes the migration further; "" while it goes on by itself, and at its end.
 func (s Status) nextCommand() string {
 	if s.ID == "" {
-		return "unibusd migrate-to-kv --db FILE"
+		return startCommand(s.Node, s.Source.Path)
 	}
 	for _, a := range []Action{ActionResume, ActionCutover, ActionFinish} {
 		if s.Unavailable(a) == "" {

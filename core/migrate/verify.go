@@ -74,7 +74,7 @@ func checkBackupUnchanged(st Status, now []Parity) error {
 	for i, p := range st.Buckets {
 		if i < len(now) && now[i].Source != p.Source {
 			return core.Errorf(core.KindFailed, "the backup %s changed after it was taken: %s is not what it was", st.Backup.Path, p.Name).
-				WithNext("check the disk, then start again, which takes a new backup: `unibusd migrate-to-kv --db FILE`")
+				WithNext("check the disk, then start again, which takes a new backup: `%s`", startCommand(st.Node, st.Source.Path))
 		}
 	}
 	return nil

@@ -101,9 +101,17 @@ func checkRouteTLS(cfg config.Node, now time.Time) (warnings []string, err error
 	}
 	if !bus.NamesHostOf(c.leaf(), cfg.Routes) {
 		warnings = append(warnings, fmt.Sprintf("The route certificate %s has none of the hosts in --routes: the peers refuse it by the host that they dial. "+
-			"Add this node to --routes, or make a certificate for its host there: unibusd cert node --name %s --ca DIR --host HOST --out DIR", cfg.RouteTLSCert, cfg.Name))
+			"Add this node to --routes, or make a certificate for its host there: %s", cfg.RouteTLSCert, keys.CertCommand(cfg.Name, routeHosts(cfg))))
 	}
 	return warnings, c.checkRevoked(cfg)
+}
+
+// routeHosts is the host by which peers can dial this node, none where it listens on every address.
+func routeHosts(cfg config.Node) []string {
+	if host, _, err := net.SplitHostPort(cfg.ClusterListen); err == nil && isOneHost(host) {
+		return []string{host}
+	}
+	return nil
 }
 
 // checkTime refuses certificates before and after their time.

@@ -78,7 +78,7 @@ func servedCertificates(c bus.Certificates) []cluster.Certificate {
 		if u.cert == nil {
 			continue
 		}
-		cert := cluster.Certificate{Use: u.use, File: u.cert.File, From: core.MillisOf(u.cert.From), Until: core.MillisOf(u.cert.Until), Fault: u.cert.Fault, Next: u.cert.Next}
+		cert := cluster.Certificate{Use: u.use, File: u.cert.File, From: core.MillisOf(u.cert.From), Until: core.MillisOf(u.cert.Until), Hosts: strings.Join(u.cert.Hosts, ","), Fault: u.cert.Fault, Next: u.cert.Next}
 		out = append(out, cert)
 	}
 	return out

@@ -29,7 +29,11 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 			WithNext("use at most --replicas %d", size)
 	}
 	if selector.serving().Backend != core.BackendKV {
-		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("migrate it with `unibusd migrate-to-kv --db FILE --replicas %d`", replicas)
+		file := "FILE"
+		if serving := selector.serving(); serving.Backend == core.BackendSQLite {
+			file = core.ShellQuote(g.n.cfg.DB)
+		}
+		return core.Errorf(core.KindRefused, "the control plane is not in KV yet").WithNext("migrate it with `unibusd migrate-to-kv --db %s --replicas %d`", file, replicas)
 	}
 	if err := g.awaitLowering(ctx, replicas); err != nil {
 		return err
