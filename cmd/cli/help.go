@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -12,12 +13,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// pipedWidth is the width of help that no terminal shows; leastWidth is that of a terminal without a size, or of one
-// in which nothing can be read.
+// The widths of help, in cells.
 const (
-	pipedWidth = 120
-	leastWidth = 20
-	usualWidth = 80
+	pipedWidth = 120 // where no terminal shows it, and at most
+	usualWidth = 80  // in a terminal that does not know its size
+	leastWidth = 20  // in one that is too narrow to read
 )
 
 // helpWidth is how many cells a line of help may take on w. A terminal of 0 columns does not know its size.
@@ -38,7 +38,7 @@ func helpWidth(w io.Writer) int {
 func PrintHelp(w io.Writer, c *cobra.Command, width int) {
 	var b strings.Builder
 	head := func(title string) { b.WriteString("\n" + lipgloss.NewStyle().Bold(true).Render(title) + "\n") }
-	for _, line := range strings.Split(firstText(c.Long, c.Short), "\n") {
+	for _, line := range strings.Split(cmp.Or(c.Long, c.Short), "\n") {
 		b.WriteString(strings.Join(wrapWords(line, width), "\n") + "\n")
 	}
 	head("USAGE")
@@ -61,15 +61,6 @@ func PrintHelp(w io.Writer, c *cobra.Command, width int) {
 		}
 	}
 	_, _ = lipgloss.Fprint(w, b.String()) // a broken pipe has no reader
-}
-
-func firstText(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
 
 func usageLine(c *cobra.Command) string {
@@ -126,7 +117,8 @@ func descriptionColumn(rows [][2]string, width int) int {
 func drawRows(rows [][2]string, column, width int) string {
 	var b strings.Builder
 	for _, r := range rows {
-		does := strings.ToUpper(r[1][:min(1, len(r[1]))]) + r[1][min(1, len(r[1])):]
+		first, rest := r[1][:min(1, len(r[1]))], r[1][min(1, len(r[1])):]
+		does := strings.ToUpper(first) + rest
 		indent, gap := 6, "\n      "
 		if column > 0 {
 			indent, gap = column, strings.Repeat(" ", column-2-ansi.StringWidth(r[0]))
