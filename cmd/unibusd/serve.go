@@ -55,11 +55,7 @@ func checkConfiguration(c *cobra.Command, cfg config.Node) error {
 	if err != nil {
 		return err
 	}
-	if len(warnings) == 0 {
-		c.Println("The configuration is fine: a node can start with it.")
-		return nil
-	}
-	c.Println("A node can start with this configuration, but look at the warnings.")
+	c.Println("The configuration is fine: a node can start with it.")
 	for _, w := range warnings {
 		c.Println("warning:", w)
 	}
