@@ -2,6 +2,7 @@ package bus
 
 import (
 	"time"
+
 	"unibus/core/keys"
 )
 

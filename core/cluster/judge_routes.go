@@ -285,8 +285,8 @@ func hostOf(addrs []string) string {
 
 // routeCertHosts are the hosts of the route certificate that a node shows, HOST where it has not said.
 func (v View) routeCertHosts(node string) string {
-	if n, _ := v.node(node); n.Info != nil && n.Info.InForce != nil {
-		for _, c := range n.Info.InForce.Certificates {
+	if n, _ := v.node(node); n.Info != nil && n.Info.DiskComparison != nil {
+		for _, c := range n.Info.DiskComparison.Certificates {
 			if c.Use == UseRoutes && c.Hosts != "" {
 				return c.Hosts
 			}
