@@ -102,7 +102,7 @@ func flagRows(c *cobra.Command) (rows [][2]string) {
 }
 
 // descriptionColumn is where the descriptions stand, 0 if they stand below what they describe: a narrow terminal has no
-// room beside it.
+// columns beside it.
 func descriptionColumn(rows [][2]string, width int) int {
 	column := 0
 	for _, r := range rows {

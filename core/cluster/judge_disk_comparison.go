@@ -54,14 +54,14 @@ func certificates(i Info, now time.Time) []Finding {
 		case l != Healthy:
 			fs = append(fs, endingCertificate(i.Name, c, l, now))
 		case c.Fault != "":
-			fs = append(fs, unusableCertificate(i.Name, c, now))
+			fs = append(fs, unusableCertificate(i.Name, c))
 		}
 	}
 	return fs
 }
 
 // unusableCertificate is for one that a restart would stumble over, though all is well now.
-func unusableCertificate(node string, c Certificate, now time.Time) Finding {
+func unusableCertificate(node string, c Certificate) Finding {
 	next := fmt.Sprintf("put a certificate and its own key in place on %s before unibusd is restarted there: %s", node, c.renew(node))
 	if c.Next != "" {
 		next = "before unibusd is restarted on " + node + ": " + c.Next
