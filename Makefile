@@ -14,7 +14,7 @@ BASE       ?= main
 # Tests of one package that run side by side. Tests whose bound is in seconds are not parallel.
 PARALLEL   ?= 4
 
-.PHONY: build check test race lint vuln demo screenshots bench fuzz nemesis foreign check-static clean
+.PHONY: build check test race lint vuln demo screenshots bench fuzz nemesis compat foreign check-static clean
 
 # Without -buildvcs=false the embedded server tells everybody who connects the revision of this repository as its own.
 build:
@@ -88,6 +88,15 @@ nemesis: build
 	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
 	$(GO) test -count 1 -timeout 20m -run 'TestConsole' ./cmd/unibus-tui -endings 20
 	@GO='$(GO)' sh .ci/foreign 1m
+	$(MAKE) compat
+
+# The release before beside this one, as real processes. PREVIOUS is its commit or tag: the newest tag, else the last
+# commit before users with an end were rows of a version of their own.
+PREVIOUS   ?= $(or $(shell git describe --tags --abbrev=0 2>/dev/null),5d815bc)
+compat:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && git archive $(PREVIOUS) | tar -x -C "$$dir" && \
+		(cd "$$dir" && $(GO) build -buildvcs=false -ldflags '-X main.version=$(PREVIOUS)' -o unibusd.previous ./cmd/unibusd) && \
+		$(GO) test -count 1 -timeout 10m -run TestPreviousRelease -v ./cmd/unibusd -previous "$$dir/unibusd.previous"
 
 # The npm packages of NATS and the nats CLI, pinned, against the bus and through outages; skipped, and said so, where one
 # cannot be had. In nemesis the majority is lost for a minute, and the packages have all options of their own.

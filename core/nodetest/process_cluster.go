@@ -102,6 +102,9 @@ func (p *Processes) Start(i int) {
 	p.procs[i], p.exits[i] = cmd, exited
 }
 
+// SetBinary has nodes that start from now on run another binary.
+func (p *Processes) SetBinary(path string) { p.binary = path }
+
 // Signal sends a signal to node i.
 func (p *Processes) Signal(i int, s syscall.Signal) {
 	p.t.Helper()
