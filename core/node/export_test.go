@@ -7,6 +7,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/auth"
+	"unibus/core/cluster"
 	"unibus/core/store/kv"
 )
 
@@ -54,3 +55,6 @@ func (n *Node) ServerID() string { return n.bus.ID() }
 
 // RecordTimeout is how long a new node lets others record the cluster's key.
 const RecordTimeout = recordTimeout
+
+// Observe returns a View of an observation that begins now.
+func (n *Node) Observe(ctx context.Context) (cluster.View, error) { return n.observer.Next(ctx) }
