@@ -68,6 +68,7 @@ bench:
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends etcd-server; }
 	$(GO) test -run '^$$' -bench Idle -benchtime 1x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench UserWrites -benchtime 10x -timeout 10m ./cmd/unibusd
+	$(GO) test -run '^$$' -bench Observation -benchtime 200x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 200000
@@ -87,6 +88,7 @@ nemesis: build
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2 strace; }
 	$(GO) test -tags nemesis -count 1 -v -timeout 120m ./core/nodetest/nemesis/...
 	$(GO) test -count 1 -timeout 20m -run 'TestConsole' ./cmd/unibus-tui -endings 20
+	$(GO) test -count 1 -timeout 20m -run 'TestClusterBootstrap|TestClusterSurvives' ./cmd/unibusd -bootstraps 20 -kill-writes 500
 	@GO='$(GO)' sh .ci/foreign 1m
 	$(MAKE) compat
 

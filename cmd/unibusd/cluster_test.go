@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"sync"
 	"testing"
@@ -15,10 +16,16 @@ import (
 // node serves: far above the 2.5 s of a quiet machine, which make bench measures.
 const bootBudget = 30 * time.Second
 
+// Both are more in make nemesis.
+var (
+	bootstraps = flag.Int("bootstraps", 5, "how many new clusters are started")
+	killWrites = flag.Int("kill-writes", 150, "how many writes are acknowledged before each kill of a node, and after it")
+)
+
 func TestClusterBootstrapFromCleanStores(t *testing.T) {
 	t.Parallel()
 	binary := program(t, "unibusd")
-	for round := range 20 {
+	for round := range *bootstraps {
 		t.Run(fmt.Sprintf("round %d", round+1), func(t *testing.T) {
 			p := nodetest.StartProcesses(t, binary, nodetest.Config{Store: core.BackendKV})
 			for i := range p.Configs {
@@ -67,7 +74,7 @@ func TestClusterSurvivesLossOfOneNode(t *testing.T) {
 	acknowledged := map[core.UserID]bool{}
 	for victim := range p.Configs {
 		w := newWriters(t, p, victim)
-		w.until(t, 500, 60*time.Second)
+		w.until(t, *killWrites, 60*time.Second)
 		p.Kill(victim)
 		killed := time.Now()
 		before := w.count()
@@ -78,7 +85,7 @@ func TestClusterSurvivesLossOfOneNode(t *testing.T) {
 			return nil
 		})
 		t.Logf("%s killed: writes were back after %s", p.Configs[victim].Name, time.Since(killed).Round(10*time.Millisecond))
-		w.until(t, before+500, 60*time.Second)
+		w.until(t, before+*killWrites, 60*time.Second)
 		for id := range w.stop() {
 			acknowledged[id] = true
 		}
