@@ -55,8 +55,11 @@ func table(c *cobra.Command, head string, rows func(print func(format string, ar
 
 // text is a name that may be absent, as it may be shown.
 func text(s *string) string {
-	if s == nil {
+	switch {
+	case s == nil:
 		return "–"
+	case *s == "":
+		return ""
 	}
 	oneLine := strings.NewReplacer("\n", "\uFFFD", "\t", "\uFFFD").Replace(*s) // a tab begins the next column
 	return core.ShownName(oneLine)                                             // users choose their rooms' names, and this is an operator's terminal

@@ -355,6 +355,7 @@ func TestNodesDoNotFork(t *testing.T) {
 		}
 	}
 	all.Wait()
+	wait(t, func() bool { return len(streamRecords(t, nc)) >= 2*90 }) // an outcome that was late is added later
 	records := streamRecords(t, nc)
 	if len(records) != 2*90 {
 		t.Errorf("%d records", len(records))
