@@ -26,6 +26,7 @@ type UserIndex struct {
 
 // userView is what a filter selected, in order, until a user's time is over.
 type userView struct {
+	sort  UserSort
 	users []*User
 	until Millis
 }
@@ -128,18 +129,38 @@ func (ix *UserIndex) Page(r UserPageRequest, now Millis) (UserPage, error) {
 	out.Total = list.len()
 	out.Offset = min(r.Offset, out.Total)
 	if last != nil {
-		out.Offset = list.after(r.UserQuery, last)
+		out.Offset = positionAfter(list, r.UserQuery, last)
+	} else if at, selected := ix.position(r, list); selected {
+		out.Offset = max(0, at-r.limit()/2)
 	}
 	out.fill(r, list)
 	return out, nil
 }
 
+// position is where the user Around is in a list; false if it is not there.
+func (ix *UserIndex) position(r UserPageRequest, list userList) (at int, selected bool) {
+	u, known := ix.byID.find(&User{ID: r.Around})
+	if !known {
+		return 0, false
+	}
+	at, selected = list.countBefore(u)
+	if r.Descending {
+		at = list.len() - 1 - at
+	}
+	return at, selected
+}
+
+// limit is how many users a page has at the most.
+func (r UserPageRequest) limit() int {
+	if r.Limit == 0 || r.Limit > MaxPage {
+		return MaxPage
+	}
+	return r.Limit
+}
+
 // fill takes the users of a page from a list.
 func (p *UserPage) fill(r UserPageRequest, list userList) {
-	limit, size := r.Limit, 0
-	if limit == 0 || limit > MaxPage {
-		limit = MaxPage
-	}
+	limit, size := r.limit(), 0
 	p.Users = make([]User, 0, min(limit, p.Total-p.Offset))
 	list.each(p.Offset, r.Descending, func(u *User) bool {
 		size += 256 + 3*len(u.KEMKey)/2
@@ -195,7 +216,7 @@ func (ix *UserIndex) view(q UserQuery, now Millis) userView {
 	if v, ok := ix.views[ascending]; ok && now < v.until {
 		return v
 	}
-	v := userView{until: 1<<63 - 1}
+	v := userView{sort: q.Sort, until: 1<<63 - 1}
 	ix.order(q.Sort).each(0, false, func(u *User) bool {
 		if q.Selects(u, now) {
 			v.users = append(v.users, u)
@@ -214,29 +235,24 @@ func (ix *UserIndex) view(q UserQuery, now Millis) userView {
 // userList is a list that a page is taken from.
 type userList interface {
 	len() int
-	after(q UserQuery, last *User) int // the position after a user that need not be in the list any more
-	each(from int, backward bool, do func(*User) bool)
+	countBefore(u *User) (n int, found bool)           // in the list's own direction
+	each(from int, backward bool, do func(*User) bool) // from counts from the end if backward
 }
 
 func (l *orderedList[T]) len() int { return l.size }
 
-func (l *orderedList[T]) after(q UserQuery, last T) int {
-	n, found := l.countBefore(last)
-	return positionAfter(n, found, l.size, q.Descending)
-}
-
 func (v userView) len() int { return len(v.users) }
 
-func (v userView) after(q UserQuery, last *User) int {
-	n, found := slices.BinarySearchFunc(v.users, last, q.Sort.compare)
-	return positionAfter(n, found, len(v.users), q.Descending)
+func (v userView) countBefore(u *User) (n int, found bool) {
+	return slices.BinarySearchFunc(v.users, u, v.sort.compare)
 }
 
-// positionAfter makes a position in the query's direction of one that counts forward.
-func positionAfter(before int, found bool, size int, descending bool) int {
+// positionAfter is where a query goes on after a user that need not be in the list any more.
+func positionAfter(list userList, q UserQuery, last *User) int {
+	before, found := list.countBefore(last)
 	switch {
-	case descending:
-		return size - before
+	case q.Descending:
+		return list.len() - before
 	case found:
 		return before + 1
 	}

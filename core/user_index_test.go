@@ -48,6 +48,9 @@ func naivePage(all map[UserID]*User, r UserPageRequest, now Millis) (out UserPag
 	}
 	slices.SortFunc(selected, r.Compare)
 	out.Total, out.Offset, out.Users = len(selected), min(r.Offset, len(selected)), []User{}
+	if at := slices.IndexFunc(selected, func(u *User) bool { return u.ID == r.Around }); at >= 0 {
+		out.Offset = max(0, at-r.Limit/2)
+	}
 	for _, u := range selected[out.Offset:min(out.Offset+r.Limit, out.Total)] {
 		out.Users = append(out.Users, *u)
 	}
@@ -65,7 +68,7 @@ func TestUserIndexIsTheList(t *testing.T) {
 		all[u.ID], start = u, append(start, u)
 	}
 	ix := NewUserIndex(start)
-	filters := []UserQuery{{}, {}, {Filter: "nAme-1"}, {Filter: "revoked"}, {Filter: "0017"}, {Status: UserExpired}, {Status: UserActive, Role: RoleAdmin}, {Filter: "nobody"}}
+	filters := []UserQuery{{}, {}, {Filter: "nAme-1"}, {Filter: "revoked"}, {Filter: "0017"}, {Status: UserExpired}, {Status: UserActive, Role: RoleAdmin}, {Filter: "nobody"}, {Name: "nAME-17"}}
 	for round := range 600 {
 		for range r.IntN(12) {
 			u := indexedUser(r.IntN(2500), r)
@@ -85,6 +88,9 @@ func TestUserIndexIsTheList(t *testing.T) {
 		}
 		req := UserPageRequest{UserQuery: filters[r.IntN(len(filters))], Limit: 1 + r.IntN(90), Offset: r.IntN(1200)}
 		req.Sort, req.Descending = UserSorts()[r.IntN(6)], r.IntN(2) == 0
+		if r.IntN(3) == 0 {
+			req.Around = indexedUser(r.IntN(2500), r).ID
+		}
 		now := Millis(round / 6)
 		got, err := ix.Page(req, now)
 		if err != nil {
@@ -95,7 +101,7 @@ func TestUserIndexIsTheList(t *testing.T) {
 		if d := cmp.Diff(naivePage(all, req, now), got); d != "" {
 			t.Fatalf("round %d, %+v (- by definition, + of the index):\n%s", round, req, d)
 		}
-		for req.Offset = 0; next != "" && round%20 == 0; {
+		for req.Offset, req.Around = 0, ""; next != "" && round%20 == 0; {
 			req.After = next
 			p, err := ix.Page(req, now)
 			if err != nil || p.Offset != got.Offset+len(got.Users) {
@@ -161,6 +167,8 @@ func TestUserPageRefusals(t *testing.T) {
 		"long filter":           {UserQuery: UserQuery{Filter: string(make([]byte, 257))}},
 		"too many named":        {Named: make([]UserID, 1001)},
 		"cursor and position":   {After: first.Next, Offset: 1},
+		"cursor and user":       {After: first.Next, Around: "UA"},
+		"long name":             {UserQuery: UserQuery{Name: string(make([]byte, 257))}},
 		"no cursor":             {After: "hello"},
 		"cursor without a user": {After: "e30"},
 		"foreign cursor":        {UserQuery: UserQuery{Sort: SortByName}, After: first.Next},

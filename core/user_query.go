@@ -30,6 +30,7 @@ func UserSorts() []UserSort {
 // UserQuery selects users and orders them. The zero value is all users by id.
 type UserQuery struct {
 	Filter     string     `json:"filter,omitempty"` // a part of the name, id, role or status, in any case
+	Name       string     `json:"name,omitempty"`   // the whole name, in any case; "": any
 	Status     UserStatus `json:"status,omitempty"` // active, revoked or expired; "": any
 	Role       UserRole   `json:"role,omitempty"`   // "": any
 	Sort       UserSort   `json:"sort,omitempty"`   // "": by id
@@ -37,13 +38,15 @@ type UserQuery struct {
 }
 
 // UserPageRequest asks for one page of a query's answer: those after the cursor
-// After, or else from the position Offset on.
+// After, or those around the user Around where the query selects that user, or
+// else those from the position Offset on.
 type UserPageRequest struct {
 	UserQuery
 	Offset int      `json:"offset,omitempty"`
-	After  string   `json:"after,omitempty"` // a UserPage's Next
-	Limit  int      `json:"limit,omitempty"` // 0: MaxPage
-	Named  []UserID `json:"named,omitempty"` // users to return besides, whether the query selects them or not
+	Around UserID   `json:"around,omitempty"` // half of the page is before this user
+	After  string   `json:"after,omitempty"`  // a UserPage's Next
+	Limit  int      `json:"limit,omitempty"`  // 0: MaxPage
+	Named  []UserID `json:"named,omitempty"`  // users to return besides, whether the query selects them or not
 }
 
 // UserPage is one page of users.
@@ -83,11 +86,11 @@ func (r UserPageRequest) Check() error {
 		return Errorf(KindInvalid, "%q is not a role", r.Role).WithNext("use member or admin")
 	case r.Limit < 0 || r.Offset < 0:
 		return Errorf(KindInvalid, "a page cannot have %d users from position %d on", r.Limit, r.Offset).WithNext("give numbers that are not negative")
-	case len(r.Filter) > maxFilter:
-		return Errorf(KindInvalid, "the filter has %d bytes", len(r.Filter)).WithNext("give at most %d", maxFilter)
+	case len(r.Filter) > maxFilter || len(r.Name) > maxFilter:
+		return Errorf(KindInvalid, "the filter has %d bytes", max(len(r.Filter), len(r.Name))).WithNext("give at most %d", maxFilter)
 	case len(r.Named) > MaxPage:
 		return Errorf(KindInvalid, "%d users are named", len(r.Named)).WithNext("name at most %d at once", MaxPage)
-	case r.After != "" && r.Offset != 0:
+	case r.After != "" && (r.Offset != 0 || r.Around != ""):
 		return Errorf(KindInvalid, "a page begins after a cursor or at a position, and not both").WithNext("leave one out")
 	}
 	_, err := r.cursor()
@@ -108,6 +111,9 @@ func (q UserQuery) Selects(u *User, now Millis) bool {
 	if q.Status != "" && status != q.Status || q.Role != "" && u.Role != q.Role {
 		return false
 	}
+	if q.Name != "" && (u.Name == nil || !strings.EqualFold(*u.Name, q.Name)) {
+		return false
+	}
 	if q.Filter == "" {
 		return true
 	}
@@ -118,7 +124,9 @@ func (q UserQuery) Selects(u *User, now Millis) bool {
 }
 
 // selectsAll is true where no user is left out.
-func (q UserQuery) selectsAll() bool { return q.Filter == "" && q.Status == "" && q.Role == "" }
+func (q UserQuery) selectsAll() bool {
+	return q.Filter == "" && q.Name == "" && q.Status == "" && q.Role == ""
+}
 
 // Compare orders two users as the query lists them.
 func (q UserQuery) Compare(a, b *User) int {

@@ -42,7 +42,7 @@ func UserPages(ctx context.Context, fetch func(context.Context, core.UserPageReq
 				}
 				r.Limit = left
 			}
-			r.After, r.Offset = page.Next, 0
+			r.After, r.Offset, r.Around = page.Next, 0, ""
 		}
 	}
 }
