@@ -113,12 +113,20 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 		return nil
 	}
 	m.resume()
-	sel, err := a.Resolve(m.snapshot, arg, m.currentPage().Selection(m.renderContext()))
+	selected := m.currentPage().Selection(m.renderContext())
+	if a.NeedsLookUp(m.snapshot, arg, selected) {
+		return m.lookUpUsers(a, arg, selected)
+	}
+	sel, err := a.Resolve(m.snapshot, arg, selected)
 	if err != nil {
-		e := core.AsError(err)
-		return m.showDialog(newMessage("Not done: "+a.Name, widget.Sentence(e.Text), widget.Sentence(e.Next)))
+		return m.showUnresolved(a, err)
 	}
 	return m.startAction(a, sel)
+}
+
+func (m *Model) showUnresolved(a action.Action, err error) tea.Cmd {
+	e := core.AsError(err)
+	return m.showDialog(newMessage("Not done: "+a.Name, widget.Sentence(e.Text), widget.Sentence(e.Next)))
 }
 
 func (m *Model) setTheme(name string) {

@@ -29,7 +29,11 @@ func (m *Model) startAction(act action.Action, sel action.Selection) tea.Cmd {
 		return nil
 	}
 	m.resume()
-	s := m.actionInput(sel)
+	return m.startActionOn(act, m.actionInput(sel))
+}
+
+func (m *Model) startActionOn(act action.Action, s action.Input) tea.Cmd {
+	m.lookUp = nil
 	if reason := act.UnavailableReason(s); reason != "" {
 		m.showToast(theme.Warn, "Not available: "+reason+".")
 		return nil

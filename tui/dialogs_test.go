@@ -238,17 +238,17 @@ func TestRevokeRequiresTheUserName(t *testing.T) {
 // usersFail is a client that cannot list the users.
 type usersFail struct{ *tuitest.FakeClient }
 
-func (usersFail) Users(context.Context) ([]core.User, error) {
-	return nil, core.Errorf(core.KindUnavailable, "no answer in time")
+func (usersFail) UserPage(context.Context, core.UserPageRequest) (core.UserPage, error) {
+	return core.UserPage{}, core.Errorf(core.KindUnavailable, "no answer in time").WithNext("try again")
 }
 
-// TestNamesAreNotLookedUpInListsThatAreNotLoaded: a name that the console cannot know is not called unknown.
-func TestNamesAreNotLookedUpInListsThatAreNotLoaded(t *testing.T) {
+// TestNamesAreNotCalledUnknownWithoutAnAnswer: a name that the console cannot know is not called unknown.
+func TestNamesAreNotCalledUnknownWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.Client = usersFail{c.Client.(*tuitest.FakeClient)} })
 	h.Press(":", "user revoke dora-01", "enter")
 	h.Settle()
-	assertShows(t, h, "Not done: user revoke", "The users are not loaded yet.", "page 4")
+	assertShows(t, h, "Not done: user revoke", "No answer in time.", "Try again.")
 	assertHides(t, h, "No user is called")
 
 	cfg, f := newConfig(tuitest.Healthy())

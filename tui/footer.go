@@ -35,6 +35,8 @@ func (m *Model) footerLine(rc page.RenderContext) string {
 		return m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
 	case m.running != nil:
 		return t.Paint(theme.Accent, m.waitingText())
+	case m.lookUp != nil:
+		return t.Paint(theme.Accent, widget.Truncate(t, "Looking up "+widget.Sanitize(m.lookUp.what)+"; esc cancels.", m.width-2))
 	case m.help != nil:
 		return m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
 	}
@@ -51,7 +53,7 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	if !m.pausedAt.IsZero() {
 		spaceHint = "resume"
 	}
-	if does := m.escapeHint(); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
+	if does := m.escapeHint(rc); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
 		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
 	}
 	hints = append(hints, page.KeyHint{Key: ":", Does: "command"})
@@ -78,11 +80,11 @@ func (m *Model) actionHints(rc page.RenderContext, rare bool) (hints []page.KeyH
 
 // escapeHint is what esc does while the page has nothing open. It must agree with
 // goBack.
-func (m *Model) escapeHint() string {
+func (m *Model) escapeHint(rc page.RenderContext) string {
 	if m.filters[m.pageIndex] != "" {
 		return "clear /" + widget.Sanitize(m.filters[m.pageIndex])
 	}
-	if p, ok := m.currentPage().(page.MarkClearer); ok && p.Marked() > 0 {
+	if p, ok := m.currentPage().(page.MarkClearer); ok && p.Marked(rc) > 0 {
 		return "unmark"
 	}
 	return ""

@@ -86,6 +86,7 @@ type Model struct {
 	help       *help
 	toast      toast
 	running    *runningAction // the action that has not returned, nil if none
+	lookUp     *lookUp        // the typed command that waits for its users, nil if none
 
 	lastScreen string // reused until something changes
 	dirty      bool

@@ -12,7 +12,7 @@ func (m *Model) togglePause() {
 		m.resume()
 		return
 	}
-	m.pausedAt, m.pausedSubscription = m.cfg.Now(), m.currentPage().Subscription()
+	m.pausedAt, m.pausedSubscription = m.cfg.Now(), m.currentPage().Subscription(m.renderContext())
 	m.drawnAt = m.pausedAt
 }
 
@@ -25,8 +25,8 @@ func (m *Model) resume() {
 	m.refreshSnapshot()
 }
 
-// missingInPause says what the screen would show and the paused snapshot lacks: another page, or a room that was
-// opened. It returns "" for every other step, which shows what the snapshot has.
+// missingInPause says what the screen would show and the paused snapshot lacks: another page, other users, or a
+// room that was opened. It returns "" for every other step, which shows what the snapshot has.
 func (m *Model) missingInPause(wanted feed.Subscription, isOtherPage bool) string {
 	lists := wanted
 	lists.Room = "" // it is a case of its own
@@ -34,6 +34,8 @@ func (m *Model) missingInPause(wanted feed.Subscription, isOtherPage bool) strin
 	case m.pausedAt.IsZero():
 	case isOtherPage && m.feed.ShowsMore(m.pausedSubscription, lists):
 		return "page"
+	case wanted.Users != nil && m.snapshot.Users.Known() && !m.snapshot.HasUsersOnScreen(wanted.Users):
+		return "part of the list"
 	case wanted.RoomIsOpen && wanted.Room != m.snapshot.RoomID:
 		return "room"
 	}

@@ -20,13 +20,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if _, isTick := msg.(TickMsg); !isTick { // a tick redraws only what it changed
 		m.dirty = true
 	}
-	wanted := m.currentPage().Subscription()
+	wanted := m.currentPage().Subscription(m.renderContext())
 	if missing := m.missingInPause(wanted, m.pageIndex != before); missing != "" {
 		m.resume()
 		m.showToast(theme.Dim, "Resumed: this "+missing+" was not in the paused snapshot.")
-	}
-	if m.prompt != nil && m.prompt.Prefix == ":" && m.pausedAt.IsZero() {
-		wanted.Users = true // a command may name a user
 	}
 	m.feed.Subscribe(wanted)
 	return m, cmd
@@ -45,6 +42,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		m.width, m.height = msg.Width, msg.Height
 	case acceptKeysMsg:
 		return m.acceptDialogKeys(msg)
+	case usersFoundMsg:
+		return m.handleUsersFound(msg)
 	case actionDoneMsg:
 		return m.handleActionDone(msg)
 	case jobSignalMsg:
@@ -139,6 +138,9 @@ func (m *Model) handlePageKey(key string) tea.Cmd {
 	rc := m.renderContext()
 	if r := m.currentPage().HandleKey(rc, key); r.Handled {
 		m.openTarget(r)
+		if r.Notice != "" {
+			m.showToast(theme.Warn, r.Notice)
+		}
 		return nil
 	}
 	if a, ok := action.ByKey(m.actions, m.currentPage().Name(), key); ok {
@@ -153,7 +155,7 @@ func (m *Model) handlePageKey(key string) tea.Cmd {
 
 func (m *Model) clearMarks() bool {
 	p, ok := m.currentPage().(page.MarkClearer)
-	return ok && p.ClearMarks()
+	return ok && p.ClearMarks(m.renderContext())
 }
 
 func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
@@ -203,13 +205,15 @@ func (m *Model) openTarget(r page.KeyResult) {
 
 func (m *Model) showPage(i int) { m.pageIndex = i }
 
-// goBack closes the innermost thing: the toast, the open row, the filter, the
+// goBack closes the innermost thing: the toast, a command that waits for its users, the open row, the filter, the
 // marks, then the page. The filter goes before the marks so that the operator
 // sees which marks go. escapeHint names the steps after the open row.
 func (m *Model) goBack() {
 	switch {
 	case m.toast.text != "":
 		m.toast = toast{}
+	case m.lookUp != nil:
+		m.lookUp = nil
 	case m.currentPage().GoBack():
 	case m.filters[m.pageIndex] != "":
 		m.filters[m.pageIndex] = ""

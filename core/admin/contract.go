@@ -285,8 +285,9 @@ type Rollout struct {
 // RoomSummary is a row of the rooms' list.
 type RoomSummary struct {
 	core.Room
-	Members int        `json:"members"`        // active ones
-	Keys    *KeyHealth `json:"keys,omitempty"` // nil: not known
+	OwnerName *string    `json:"owner_name,omitempty"`
+	Members   int        `json:"members"`        // active ones
+	Keys      *KeyHealth `json:"keys,omitempty"` // nil: not known
 }
 
 // roomsPage is one page of rooms.

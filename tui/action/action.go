@@ -14,6 +14,7 @@ import (
 
 // Client is the part of admin.Client that actions call.
 type Client interface {
+	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
@@ -90,6 +91,7 @@ func (s Selection) only(kind string) string {
 type Input struct {
 	Snapshot  *feed.Snapshot
 	Selected  Selection
+	Users     []core.User // that were looked up for a typed command: the snapshot may lack them
 	ReadOnly  bool
 	Flags     string // appended to the command lines: --server … --identity …
 	ReportDir string // reports are saved here

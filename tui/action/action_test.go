@@ -19,7 +19,7 @@ func newState(state tuitest.ClusterState, ids ...string) action.Input {
 	s, known := &feed.Snapshot{}, feed.Freshness{ReceivedAt: tuitest.Now}
 	s.Status = feed.Topic[admin.Status]{Value: state.Status, Freshness: known}
 	s.Migration = feed.Topic[migrate.Status]{Value: state.Migration, Freshness: known}
-	s.Users = feed.Topic[[]core.User]{Value: state.Users, Freshness: known}
+	s.Users = feed.Topic[core.UserPage]{Value: core.UserPage{Users: state.Users}, Freshness: known}
 	return action.Input{Snapshot: s, Selected: action.Selection{Kind: action.KindUser, IDs: ids}, Flags: "--server x", Now: tuitest.Now}
 }
 

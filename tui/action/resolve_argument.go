@@ -6,18 +6,14 @@ import (
 	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/tui/feed"
-	"unibus/tui/widget"
 )
 
 // Resolve makes a selection from the argument after an action's name. Without an
-// argument the page's selection applies.
+// argument the page's selection applies. LookUp does it for users.
 func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Selection, error) {
 	switch {
 	case arg == "":
 		return page, nil
-	case a.ArgumentKind == KindUser:
-		id, err := resolveUser(snap, arg)
-		return Selection{Kind: KindUser, IDs: []string{id}}, err
 	case a.ArgumentKind == KindRoom:
 		id, err := resolveRoom(snap, arg)
 		return Selection{Kind: KindRoom, IDs: []string{id}}, err
@@ -45,27 +41,6 @@ func resolveNode(snap *feed.Snapshot, arg string) (string, error) {
 		return arg, nil
 	}
 	return "", core.Errorf(core.KindNotFound, "no node is named %q", arg).WithNext("the nodes page lists them")
-}
-
-func resolveUser(snap *feed.Snapshot, arg string) (string, error) {
-	if id, err := core.ParseUserID(arg); err == nil {
-		return string(id), nil
-	}
-	var found []core.User
-	for _, u := range snap.Users.Value {
-		if u.Name != nil && strings.EqualFold(*u.Name, arg) {
-			found = append(found, u)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return string(found[0].ID), nil
-	case len(found) > 1:
-		return "", core.Errorf(core.KindInvalid, "%s users are called %s", widget.FormatCount(len(found)), core.QuoteText(arg)).WithNext("give the full nkey")
-	case !snap.Users.Known():
-		return "", core.Errorf(core.KindUnavailable, "the users are not loaded yet").WithNext("give a full nkey, or try again once page 4 lists the users")
-	}
-	return "", core.Errorf(core.KindNotFound, "no user is called %s", core.QuoteText(arg)).WithNext("give a name from the users page, or a full nkey")
 }
 
 func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {

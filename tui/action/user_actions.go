@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"unibus/core"
-	"unibus/tui/feed"
 	"unibus/tui/widget"
 )
 
@@ -51,7 +50,7 @@ func noUserToChange(from core.UserStatus, statusWord string) func(Input) string 
 			return nothingSelected(KindUser)
 		}
 		for _, id := range s.Selected.IDs {
-			if st := findUser(s.Snapshot, id).Status; st == from || st == "" {
+			if st := findUser(s, id).Status; st == from || st == "" {
 				return ""
 			}
 		}
@@ -67,7 +66,7 @@ func selectedUsersText(s Input) string { return usersText(s, s.Selected.IDs) }
 // usersText names one user, and counts several.
 func usersText(s Input, ids []string) string {
 	if len(ids) == 1 {
-		return widget.Sanitize(userName(findUser(s.Snapshot, ids[0])))
+		return widget.Sanitize(userName(findUser(s, ids[0])))
 	}
 	return widget.Plural(len(ids), "user", "users")
 }
@@ -92,7 +91,7 @@ func revokeQuestion(s Input) Question {
 	q := Question{Title: fmt.Sprintf("Revoke %s?", selectedUsersText(s)), ConfirmLabel: "Revoke"}
 	q.Lines = append(fullNameLines(s), "Every node refuses them from now on, and their sessions end. Nothing is deleted: `user activate` reverses it.")
 	if len(s.Selected.IDs) == 1 {
-		u := findUser(s.Snapshot, s.Selected.IDs[0])
+		u := findUser(s, s.Selected.IDs[0])
 		if u.Role == core.RoleAdmin {
 			q.Lines = append(q.Lines, "This user is an admin of the bus.")
 		}
@@ -105,7 +104,7 @@ func revokeQuestion(s Input) Question {
 	}
 	var names []string
 	for _, id := range s.Selected.IDs {
-		names = append(names, userName(findUser(s.Snapshot, id)))
+		names = append(names, userName(findUser(s, id)))
 	}
 	q.Lines = append(q.Lines, strings.Join(names, ", "))
 	q.TypedWord = widget.Plural(len(s.Selected.IDs), "user", "users")
@@ -132,7 +131,7 @@ func fullNameLines(s Input) []string {
 	if len(s.Selected.IDs) != 1 {
 		return nil
 	}
-	if name := widget.Sanitize(userName(findUser(s.Snapshot, s.Selected.IDs[0]))); widget.Width(name) > maxTypedName {
+	if name := widget.Sanitize(userName(findUser(s, s.Selected.IDs[0]))); widget.Width(name) > maxTypedName {
 		return []string{"Full name: " + name}
 	}
 	return nil
@@ -151,7 +150,7 @@ func withUnchangedCount(s Input, q Question, want core.UserStatus, word string) 
 func usersToChange(s Input, want core.UserStatus) []string {
 	var out []string
 	for _, id := range s.Selected.IDs {
-		if findUser(s.Snapshot, id).Status != want {
+		if findUser(s, id).Status != want {
 			out = append(out, id)
 		}
 	}
@@ -189,11 +188,14 @@ func changeUsers(ctx context.Context, s Input, want core.UserStatus, doneWord st
 
 // findUser returns the user with an id; only the id is set if the user is not
 // known.
-func findUser(snap *feed.Snapshot, id string) core.User {
-	for _, u := range snap.Users.Value {
+func findUser(s Input, id string) core.User {
+	for _, u := range s.Users {
 		if string(u.ID) == id {
 			return u
 		}
+	}
+	if u, known := s.Snapshot.User(core.UserID(id)); known {
+		return u
 	}
 	return core.User{ID: core.UserID(id)}
 }

@@ -16,7 +16,7 @@ func extendAction() Action {
 		Help:        "change when a user's access expires",
 		Unavailable: unlessOneUser,
 		Question: func(s Input) Question {
-			u := findUser(s.Snapshot, s.Selected.only(KindUser))
+			u := findUser(s, s.Selected.only(KindUser))
 			q := Question{Title: fmt.Sprintf("When does the access of %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}
 			q.Lines = append(fullNameLines(s), "Every node refuses the user from then on, and ends the sessions. Now: "+expiryText(s, u)+".")
 			if u.Status == core.UserRevoked {

@@ -40,7 +40,7 @@ func replaceQuestion(s Input) Question {
 		"The plain rooms, the role and the end move to the new key, and the old one is revoked on every node: its sessions end.",
 		"An encrypted room stays: its owner or an admin of it invites the new key.",
 	)
-	if !isTypeable(userName(findUser(s.Snapshot, s.Selected.only(KindUser)))) {
+	if !isTypeable(userName(findUser(s, s.Selected.only(KindUser)))) {
 		q.Lines = append(q.Lines, fmt.Sprintf("%s is the end of the old nkey: %s", q.TypedWord, s.Selected.only(KindUser)))
 	}
 	old := s.Selected.only(KindUser)

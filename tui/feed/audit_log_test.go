@@ -16,7 +16,7 @@ func newAuditSource(newest *uint64) *fakeSource {
 	return &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{Events: []cluster.Event{}}, nil },
-		users:  func() ([]core.User, error) { return nil, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		audit: func(r admin.AuditRequest) (admin.Audit, error) {
 			out := admin.Audit{Node: "n1"}
 			seq := *newest

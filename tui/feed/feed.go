@@ -17,7 +17,7 @@ type Client interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
 	Migration(ctx context.Context) (migrate.Status, error)
-	Users(ctx context.Context) ([]core.User, error)
+	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
 	RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
 	Rollout(ctx context.Context) (admin.Rollout, error)
@@ -94,8 +94,9 @@ func (f *Feed) PollNow() {
 func (f *Feed) Subscribe(next Subscription) {
 	old := *f.subscription.Swap(&next)
 	f.markViewed(old, next)
+	snap := f.Snapshot()
 	for _, p := range f.pollers {
-		if p.needsPoll(old, next) {
+		if p.needsPoll(snap, old, next) {
 			p.pollNow()
 		}
 	}

@@ -18,7 +18,7 @@ import (
 type fakeSource struct {
 	status          func() (admin.Status, error)
 	events          func(r admin.EventsRequest) (admin.Events, error)
-	users           func() ([]core.User, error)
+	users           func(r core.UserPageRequest) (core.UserPage, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
 }
@@ -39,7 +39,10 @@ func (s *fakeSource) Events(ctx context.Context, r admin.EventsRequest) (admin.E
 	return s.events(r)
 }
 
-func (s *fakeSource) Users(context.Context) ([]core.User, error) { return s.users() }
+func (s *fakeSource) UserPage(_ context.Context, r core.UserPageRequest) (core.UserPage, error) {
+	return s.users(r)
+}
+
 func (s *fakeSource) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
@@ -84,7 +87,7 @@ func TestLastGoodValueIsKept(t *testing.T) {
 	t.Parallel()
 	fail := false
 	s := &fakeSource{
-		users:  func() ([]core.User, error) { return nil, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) {
 			if fail {
@@ -112,11 +115,13 @@ func TestLastGoodValueIsKept(t *testing.T) {
 
 func TestTopicsDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	s := &fakeSource{users: func() ([]core.User, error) { return []core.User{{ID: "U1"}}, nil }}
+	s := &fakeSource{users: func(core.UserPageRequest) (core.UserPage, error) {
+		return core.UserPage{Users: []core.User{{ID: "U1"}}}, nil
+	}}
 	f := newFastFeed(s)
-	f.Subscribe(feed.Subscription{Users: true, Room: "r1"})
+	f.Subscribe(feed.Subscription{Users: &feed.UserWindow{}, Room: "r1"})
 	runUntil(t, f, "the users while the status hangs", func(s *feed.Snapshot) bool {
-		return len(s.Users.Value) == 1 && s.Room.Value.Room.ID == "r1" && s.Status.Err != nil && !s.Status.Known()
+		return len(s.Users.Value.Users) == 1 && s.Room.Value.Room.ID == "r1" && s.Status.Err != nil && !s.Status.Known()
 	})
 	if err := f.Snapshot().Status.Err; err.Kind != core.KindUnavailable {
 		t.Errorf("a request without an answer is %q, want unavailable", err.Kind)
@@ -130,18 +135,18 @@ func TestAnswersAreSanitizedInACopy(t *testing.T) {
 	view := cluster.View{Cluster: "de\amo", Nodes: []cluster.Node{{Name: "n1", Info: info, Leads: []string{"a", "b\a"}}, {Name: "n2"}}}
 	users := []core.User{{ID: "U1", Name: &name, KEMKey: []byte("\a")}, {ID: "U2"}}
 	s := &fakeSource{
-		users:  func() ([]core.User, error) { return users, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{Users: users}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) { return admin.Status{View: view}, nil },
 	}
 	f := feed.New(feed.Config{Client: s, Sanitize: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
-	f.Subscribe(feed.Subscription{Users: true})
+	f.Subscribe(feed.Subscription{Users: &feed.UserWindow{}})
 	snap := f.PollOnce(context.Background())
 	got := snap.Status.Value.View
 	if got.Cluster != "de?mo" || got.Nodes[0].Info.Version != "1?" || got.Nodes[0].Info.PID != 7 || got.Nodes[0].Leads[1] != "b?" || got.Nodes[1].Name != "n2" {
 		t.Errorf("the status is %+v", got)
 	}
-	if u := snap.Users.Value[0]; *u.Name != "na?me" || string(u.KEMKey) != "\a" || u.ID != "U1" {
+	if u := snap.Users.Value.Users[0]; *u.Name != "na?me" || string(u.KEMKey) != "\a" || u.ID != "U1" {
 		t.Errorf("the user is %+v", u)
 	}
 	if name != "na\ame" || info.Version != "1\a" || view.Nodes[0].Leads[1] != "b\a" || *users[0].Name != "na\ame" {
@@ -168,7 +173,7 @@ func TestSubscribeDoesNotWaitForAConnection(t *testing.T) {
 	go f.PollOnce(context.Background()) // it blocks while reading the node's name
 	looked := make(chan struct{})
 	go func() {
-		f.Subscribe(feed.Subscription{Users: true})
+		f.Subscribe(feed.Subscription{Users: &feed.UserWindow{}})
 		f.Subscribe(feed.Subscription{Audit: true})
 		close(looked)
 	}()
@@ -188,14 +193,14 @@ func TestListsArePolledOnlyWhileSubscribed(t *testing.T) {
 	s := &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
-		users:  func() ([]core.User, error) { asked++; return nil, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { asked++; return core.UserPage{}, nil },
 	}
 	f := newFastFeed(s)
 	f.PollOnce(context.Background())
 	if asked != 0 {
 		t.Error("the users were polled without a subscription")
 	}
-	f.Subscribe(feed.Subscription{Users: true})
+	f.Subscribe(feed.Subscription{Users: &feed.UserWindow{}})
 	if f.PollOnce(context.Background()); asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
 	}
@@ -217,7 +222,7 @@ func TestEventsOfTwoNodesAreMerged(t *testing.T) {
 	}
 	s := &fakeSource{
 		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		users:  func() ([]core.User, error) { return nil, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		events: func(r admin.EventsRequest) (admin.Events, error) {
 			out := admin.Events{Node: node}
 			for _, e := range logs[node] {
@@ -251,7 +256,7 @@ func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started}}}}, nil
 		},
-		users: func() ([]core.User, error) { return nil, nil },
+		users: func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		events: func(r admin.EventsRequest) (admin.Events, error) {
 			out := admin.Events{Node: "n1"}
 			for _, e := range log {
@@ -285,7 +290,7 @@ func TestEventsAreNotRepeatedAfterAFailedRequest(t *testing.T) {
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started["n1"]}, {Name: "n2", Started: started["n2"]}}}}, nil
 		},
-		users: func() ([]core.User, error) { return nil, nil },
+		users: func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		events: func(r admin.EventsRequest) (admin.Events, error) {
 			sinces = append(sinces, r.Since)
 			if failed {
@@ -333,7 +338,7 @@ func TestSamplesMeasureWritesASecond(t *testing.T) {
 	t.Parallel()
 	at, seq := core.Millis(1000), uint64(10)
 	s := &fakeSource{
-		users:  func() ([]core.User, error) { return nil, nil },
+		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{At: at, Buckets: []cluster.Bucket{{Name: "b", LastSeq: seq}}, Nodes: []cluster.Node{{Online: true, Conns: 4}, {Conns: 9}}}}, nil
@@ -372,7 +377,7 @@ func TestRoomPagesAreFetchedAsSubscribed(t *testing.T) {
 		p := &pagedSource{}
 		p.status = func() (admin.Status, error) { return admin.Status{}, nil }
 		p.events = func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil }
-		p.users = func() ([]core.User, error) { return nil, nil }
+		p.users = func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil }
 		f := newFastFeed(p)
 		f.Subscribe(feed.Subscription{Room: "r", RoomPages: pages})
 		d := f.PollOnce(t.Context()).Room.Value

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"slices"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -60,8 +61,28 @@ func (f *Feed) pollEvents(ctx context.Context) {
 		}, nil)
 }
 
+// pollUsers requests the window that the page shows.
 func (f *Feed) pollUsers(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]core.User] { return &s.Users }, f.cfg.Client.Users, nil)
+	sub := *f.subscription.Load()
+	if sub.Users == nil { // the page was left a moment ago
+		return
+	}
+	poll(ctx, f, func(s *Snapshot) *Topic[core.UserPage] { return &s.Users },
+		func(ctx context.Context) (core.UserPage, error) { return f.fetchUsers(ctx, sub.Users.UserPageRequest) },
+		func(s *Snapshot, _, _ core.UserPage) { s.UsersRequest = sub.Users.UserPageRequest })
+}
+
+// fetchUsers goes on where a node ended a page before its limit, because it grew too large.
+func (f *Feed) fetchUsers(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
+	page, err := f.cfg.Client.UserPage(ctx, r)
+	for err == nil && page.Next != "" && len(page.Users) < r.Limit {
+		var more core.UserPage
+		rest := core.UserPageRequest{UserQuery: r.UserQuery, After: page.Next, Limit: r.Limit - len(page.Users)}
+		if more, err = f.cfg.Client.UserPage(ctx, rest); err == nil {
+			page.Users, page.Next = slices.Concat(page.Users, more.Users), more.Next
+		}
+	}
+	return page, err
 }
 
 func (f *Feed) pollRooms(ctx context.Context) {

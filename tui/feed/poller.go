@@ -21,7 +21,7 @@ type poller struct {
 	// A list is polled only while a page shows it. These are nil for other topics.
 	shown     func(sub Subscription) bool
 	freshness func(s *Snapshot) *Freshness
-	extends   func(old, next Subscription) bool // nil, or whether a list that is shown already needs more data
+	extends   func(snap *Snapshot, old, next Subscription) bool // nil, or whether a list that is shown already needs more data
 }
 
 // newPollers returns the pollers in the order in which PollOnce runs them.
@@ -33,8 +33,8 @@ func (f *Feed) newPollers() []poller {
 		{timeout: short, interval: f.migrationInterval, poll: f.pollMigration},
 		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollEvents},
 		{
-			timeout: short, interval: lists, poll: f.pollUsers,
-			shown:     func(sub Subscription) bool { return sub.Users },
+			timeout: short, interval: lists, poll: f.pollUsers, extends: extendsUsers,
+			shown:     func(sub Subscription) bool { return sub.Users != nil },
 			freshness: func(s *Snapshot) *Freshness { return &s.Users.Freshness },
 		},
 		{
@@ -68,8 +68,8 @@ func (p poller) pollNow() {
 }
 
 // needsPoll is true if next shows data of this list that old did not.
-func (p poller) needsPoll(old, next Subscription) bool {
-	return p.shown != nil && (p.shown(next) && !p.shown(old) || p.extends != nil && p.extends(old, next))
+func (p poller) needsPoll(snap *Snapshot, old, next Subscription) bool {
+	return p.shown != nil && (p.shown(next) && !p.shown(old) || p.extends != nil && p.extends(snap, old, next))
 }
 
 func (f *Feed) pollIfShown(ctx context.Context, p poller) {
@@ -80,9 +80,17 @@ func (f *Feed) pollIfShown(ctx context.Context, p poller) {
 
 func (f *Feed) pollLoop(ctx context.Context, p poller) {
 	for {
+		select {
+		case <-p.trigger: // the poll that follows is the one it asks for
+		default:
+		}
+		before := *f.subscription.Load()
 		pollCtx, cancel := context.WithTimeout(ctx, p.timeout)
 		f.pollIfShown(pollCtx, p)
 		cancel()
+		if p.needsPoll(f.Snapshot(), before, *f.subscription.Load()) { // the answer may have replaced what was there for the new subscription
+			p.pollNow()
+		}
 		timer := time.NewTimer(p.interval())
 		select {
 		case <-ctx.Done():

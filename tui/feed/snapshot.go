@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -56,7 +58,7 @@ type Snapshot struct {
 	Server    string // its URL
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
-	Users     Topic[[]core.User]
+	Users     Topic[core.UserPage]
 	Rooms     Topic[[]admin.RoomSummary]
 	Room      Topic[admin.RoomDetail]
 	RoomID    string // the room that Room describes
@@ -64,6 +66,41 @@ type Snapshot struct {
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Samples   []Sample // oldest first, at most maxSamples
+
+	UsersRequest core.UserPageRequest // that Users answers
+}
+
+// User returns a user of the newest answer, in its window or named besides.
+func (s *Snapshot) User(id core.UserID) (core.User, bool) {
+	for _, u := range s.Users.Value.Users {
+		if u.ID == id {
+			return u, true
+		}
+	}
+	named := s.Users.Value.Named
+	if i, found := slices.BinarySearchFunc(named, id, func(u core.User, id core.UserID) int { return cmp.Compare(u.ID, id) }); found {
+		return named[i], true
+	}
+	return core.User{}, false
+}
+
+// HasUsers is true if the newest answer has every user of a window, as far as they exist.
+func (s *Snapshot) HasUsers(w *UserWindow) bool {
+	return s.hasUserRows(w.UserQuery, w.Offset, w.Limit) && !slices.ContainsFunc(w.Named, func(id core.UserID) bool {
+		_, known := s.User(id)
+		return !known && !slices.Contains(s.UsersRequest.Named, id)
+	})
+}
+
+// HasUsersOnScreen is HasUsers for the positions that are on the screen.
+func (s *Snapshot) HasUsersOnScreen(w *UserWindow) bool {
+	return s.hasUserRows(w.UserQuery, w.First, w.Rows)
+}
+
+func (s *Snapshot) hasUserRows(q core.UserQuery, from, count int) bool {
+	have := s.Users.Value
+	return s.Users.Known() && s.UsersRequest.UserQuery == q &&
+		(from >= have.Offset || from >= have.Total) && min(from+count, have.Total) <= have.Offset+len(have.Users)
 }
 
 // maxEvents bounds the events; the newest are kept.

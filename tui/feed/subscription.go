@@ -1,23 +1,48 @@
 package feed
 
+import (
+	"slices"
+
+	"unibus/core"
+)
+
 // Subscription names the lists that the current page shows. The feed does not
 // poll the others.
 type Subscription struct {
-	Users, Rooms bool
-	Room         string // a room id
-	RoomIsOpen   bool   // the page shows the room itself, not only what a dialog would name
-	RoomPages    int    // pages of its members; 0 is the first
-	Rollout      bool
-	Audit        bool
-	AuditBefore  uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
+	Users       *UserWindow // nil: none
+	Rooms       bool
+	Room        string // a room id
+	RoomIsOpen  bool   // the page shows the room itself, not only what a dialog would name
+	RoomPages   int    // pages of its members; 0 is the first
+	Rollout     bool
+	Audit       bool
+	AuditBefore uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
+}
+
+// UserWindow is the part of the users' list that a page needs. The page is larger than
+// the screen, so that rows are there when the operator scrolls to them.
+type UserWindow struct {
+	core.UserPageRequest
+	First, Rows int // the positions on the screen
+}
+
+// asksMoreThan is true if w is about other users than old.
+func (w *UserWindow) asksMoreThan(old *UserWindow) bool {
+	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || !slices.Equal(w.Named, old.Named)
+}
+
+// extendsUsers is true if next shows users that old did not, and that are not known. A
+// window that only follows its rows, because others came before them, waits for the next poll.
+func extendsUsers(snap *Snapshot, old, next Subscription) bool {
+	return next.Users != nil && next.Users.asksMoreThan(old.Users) && !snap.HasUsers(next.Users)
 }
 
 // extendsRoom is true if next shows another room, or more of its members.
-func extendsRoom(old, next Subscription) bool {
+func extendsRoom(_ *Snapshot, old, next Subscription) bool {
 	return next.Room != "" && (next.Room != old.Room || next.RoomPages > old.RoomPages)
 }
 
 // extendsAudit is true if next shows older records.
-func extendsAudit(old, next Subscription) bool {
+func extendsAudit(_ *Snapshot, old, next Subscription) bool {
 	return next.Audit && (!old.Audit || next.AuditBefore != old.AuditBefore && next.AuditBefore != 0)
 }

@@ -24,11 +24,14 @@ type List struct {
 	CopyHint   string                              // the hint for y while a row is open; "" for none
 	Freshness  func(*feed.Snapshot) feed.Freshness // the topic that the rows come from
 	Rows       func(RenderContext) []widget.Row
+	Window     func(RenderContext) widget.Window          // in place of Rows, where the node filters and sorts
 	Empty      func(RenderContext) string                 // why there are no rows; nil: always the text of the table
 	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
 	Gone       string                                     // shown for an open row that is gone
 	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
+
+	ListedMarks func(rc RenderContext, marked []string) []string // with Window: the marked rows that match the filter, in the order of the list
 
 	OpenID       string // the key of the open row, "" while the list is shown
 	detailScroll widget.Scroll
@@ -40,7 +43,15 @@ func (l *List) RefreshRows(rc RenderContext) {
 	if l.Empty != nil {
 		l.Table.Empty = l.Empty(rc)
 	}
-	if l.rowCache.Update(rc, l.RowsMaxAge, "", l.Freshness(rc.Snapshot).Answers) {
+	order := ""
+	if l.Window != nil {
+		order = fmt.Sprint(l.Table.Order())
+	}
+	switch changed := l.rowCache.Update(rc, l.RowsMaxAge, order, l.Freshness(rc.Snapshot).Answers); {
+	case !changed:
+	case l.Window != nil:
+		l.Table.SetWindow(l.Window(rc), rc.Filter)
+	default:
 		l.Table.SetRows(l.Rows(rc), rc.Filter)
 	}
 }
@@ -142,7 +153,7 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 		return action.Selection{}
 	}
 	l.RefreshRows(rc)
-	if marked := l.Table.MarkedKeys(); l.OpenID == "" && len(marked) > 0 {
+	if marked := l.markedKeys(rc); l.OpenID == "" && len(marked) > 0 {
 		return action.Selection{Kind: l.Kind, IDs: marked}
 	}
 	if id := l.Current(); id != "" {
@@ -152,11 +163,19 @@ func (l *List) Selection(rc RenderContext) action.Selection {
 }
 
 // Marked is how many of the listed rows are marked.
-func (l *List) Marked() int { return len(l.Table.MarkedKeys()) }
+func (l *List) Marked(rc RenderContext) int { return len(l.markedKeys(rc)) }
+
+func (l *List) markedKeys(rc RenderContext) []string {
+	marked := l.Table.MarkedKeys()
+	if l.ListedMarks != nil && len(marked) > 0 {
+		return l.ListedMarks(rc, marked)
+	}
+	return marked
+}
 
 // ClearMarks removes all marks. It returns false if no listed row is marked.
-func (l *List) ClearMarks() bool {
-	if l.Marked() == 0 {
+func (l *List) ClearMarks(rc RenderContext) bool {
+	if l.Marked(rc) == 0 {
 		return false
 	}
 	l.Table.ClearMarks()
@@ -171,7 +190,7 @@ func (l *List) ActionDone(changed action.Selection) {
 }
 
 // Subscription is empty: the status and the events are always polled.
-func (l *List) Subscription() feed.Subscription { return feed.Subscription{} }
+func (l *List) Subscription(RenderContext) feed.Subscription { return feed.Subscription{} }
 
 // ClipboardText returns the ids of the selection.
 func (l *List) ClipboardText(rc RenderContext) (what, text string) { return CopyIDs(l.Selection(rc)) }

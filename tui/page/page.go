@@ -10,6 +10,7 @@ type KeyResult struct {
 	Handled bool
 	Goto    action.PageName // the page to open
 	OpenRow string          // the row to open there
+	Notice  string          // why the key did nothing, or not all of it
 }
 
 // KeyHint is one key in the footer.
@@ -26,13 +27,13 @@ type Page interface {
 	IsFilterable() bool                                 // / filters the rows
 	ListsItsActions() bool                              // the page itself shows the keys of its actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
-	Subscription() feed.Subscription                    // the lists that the page shows
+	Subscription(rc RenderContext) feed.Subscription    // the lists that the page shows
 	ActionDone(changed action.Selection)                // an action changed these objects: their marks go
 	ClipboardText(rc RenderContext) (what, text string) // what y copies, "" for nothing
 }
 
 // MarkClearer is a page that may have marked rows.
 type MarkClearer interface {
-	Marked() int      // the number of marked rows
-	ClearMarks() bool // returns false if no row is marked
+	Marked(rc RenderContext) int      // the number of marked rows
+	ClearMarks(rc RenderContext) bool // returns false if no row is marked
 }

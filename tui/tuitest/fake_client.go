@@ -34,6 +34,10 @@ type FakeClient struct {
 	err     error
 	calls   []string
 
+	userRequests []core.UserPageRequest
+	userIndex    *core.UserIndex // of indexed
+	indexed      []core.User
+
 	statusPolls int                     // of the status
 	waiters     map[int][]chan struct{} // by the number of polls that they wait for
 }
@@ -136,14 +140,51 @@ func (f *FakeClient) Migration(ctx context.Context) (migrate.Status, error) {
 	return read(ctx, f, func(state ClusterState) migrate.Status { return state.Migration })
 }
 
-// Users returns the state's.
-func (f *FakeClient) Users(ctx context.Context) ([]core.User, error) {
-	return read(ctx, f, func(state ClusterState) []core.User { return append([]core.User(nil), state.Users...) })
+// UserPage returns a page of the state's users, as a node does.
+func (f *FakeClient) UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
+	f.locked(func() { f.userRequests = append(f.userRequests, r) })
+	ix, err := read(ctx, f, f.indexOf)
+	if err != nil {
+		return core.UserPage{}, err
+	}
+	return ix.Page(r, core.MillisOf(Now))
 }
 
-// Rooms returns the state's.
+// UserRequests are the requests for users, in order.
+func (f *FakeClient) UserRequests() []core.UserPageRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]core.UserPageRequest(nil), f.userRequests...)
+}
+
+// indexOf keeps the index while the users are the same: a change replaces the whole slice.
+func (f *FakeClient) indexOf(state ClusterState) *core.UserIndex {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	isSame := f.userIndex != nil && len(f.indexed) == len(state.Users) && (len(f.indexed) == 0 || &f.indexed[0] == &state.Users[0])
+	if !isSame {
+		all := make([]*core.User, len(state.Users))
+		for i := range state.Users {
+			all[i] = &state.Users[i]
+		}
+		f.userIndex, f.indexed = core.NewUserIndex(all), state.Users
+	}
+	return f.userIndex
+}
+
+// Rooms returns the state's, with their owners' names.
 func (f *FakeClient) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
-	return read(ctx, f, func(state ClusterState) []admin.RoomSummary { return state.Rooms })
+	return read(ctx, f, func(state ClusterState) []admin.RoomSummary {
+		names := map[core.UserID]*string{}
+		for _, u := range state.Users {
+			names[u.ID] = u.Name
+		}
+		rooms := append([]admin.RoomSummary(nil), state.Rooms...)
+		for i, r := range rooms {
+			rooms[i].OwnerName = names[r.Owner]
+		}
+		return rooms
+	})
 }
 
 // Rollout returns the state's.

@@ -3,6 +3,7 @@ package tuitest
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -16,9 +17,9 @@ var firstNames = []string{"ana", "bruno", "chidi", "dora", "emeka", "farah", "go
 // to draw.
 func sampleUsers() []core.User {
 	var out []core.User
-	for i := range 200 {
+	for i, id := range sampleUserIDs() {
 		name := fmt.Sprintf("%s-%02d", firstNames[i%len(firstNames)], i/len(firstNames))
-		u := core.User{ID: sampleUserID(i), Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: ago(time.Duration(i+40) * time.Hour), Updated: ago(time.Duration(i+3) * time.Hour)}
+		u := core.User{ID: id, Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: ago(time.Duration(i+40) * time.Hour), Updated: ago(time.Duration(i+3) * time.Hour)}
 		switch {
 		case i == 3:
 			name = "日本語の名前"
@@ -34,6 +35,16 @@ func sampleUsers() []core.User {
 		out = append(out, u)
 	}
 	return out
+}
+
+// sampleUserIDs are in their order, which is that of a node's list.
+func sampleUserIDs() []core.UserID {
+	ids := make([]core.UserID, 200)
+	for i := range ids {
+		ids[i] = sampleUserID(i)
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func sampleUserID(i int) core.UserID {

@@ -2,6 +2,8 @@ package widget
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -74,7 +76,8 @@ type Row struct {
 	IsDim bool // a stale or absent object
 }
 
-// Table shows rows with a cursor, an order and marks. Call SetRows before drawing.
+// Table shows rows with a cursor, an order and marks. Call SetRows before drawing, or
+// SetWindow where the list is longer than what is loaded of it.
 type Table struct {
 	columns         []Column
 	Empty           string // says why the table is empty, and what would fill it
@@ -83,6 +86,9 @@ type Table struct {
 
 	filtered      []Row  // the rows that match the filter, as loaded
 	sorted        []Row  // the same in the chosen order
+	offset        int    // the position of the first of them in the list
+	total         int    // the length of the list
+	isWindow      bool   // the list is filtered and sorted elsewhere, and sorted has a part of it
 	contentWidths []int  // of the widest value per column
 	cursorKey     string // Key of the selected row
 	cursorRow     int    // remembered for when the row with cursorKey is gone
@@ -113,8 +119,10 @@ func (t *Table) SetRows(rows []Row, filter string) {
 		}
 	}
 	t.filtered = kept
+	t.contentWidths = nil
 	t.measureColumns()
 	t.applySort()
+	t.total = len(t.sorted)
 	if follow {
 		t.moveCursor(0)
 	} else {
@@ -188,31 +196,40 @@ func compareCells(x, y Cell) int {
 func (t *Table) restoreCursor() {
 	for i, r := range t.sorted {
 		if r.Key == t.cursorKey {
-			t.cursorRow = i
+			if t.isWindow { // the rows around it stay where they are on the screen
+				t.firstVisible += t.offset + i - t.cursorRow
+			}
+			t.cursorRow = t.offset + i
 			return
 		}
 	}
-	t.moveCursor(0)
+	if _, loaded := t.rowAt(t.cursorRow); loaded || !t.isWindow {
+		t.moveCursor(0)
+	}
+}
+
+// rowAt returns the row at a position of the list, false if it is not loaded.
+func (t *Table) rowAt(i int) (Row, bool) {
+	if i < t.offset || i >= t.offset+len(t.sorted) {
+		return Row{}, false
+	}
+	return t.sorted[i-t.offset], true
 }
 
 // moveCursor moves the cursor by n rows, within the table.
 func (t *Table) moveCursor(n int) {
-	t.cursorRow = max(0, min(t.cursorRow+n, len(t.sorted)-1))
-	t.cursorKey = ""
-	if len(t.sorted) > 0 {
-		t.cursorKey = t.sorted[t.cursorRow].Key
-	}
+	t.cursorRow = max(0, min(t.cursorRow+n, t.total-1))
+	r, _ := t.rowAt(t.cursorRow)
+	t.cursorKey = r.Key
 }
 
 // AtEnd is true if the cursor is on the last row, or the table is empty.
-func (t *Table) AtEnd() bool { return t.cursorRow >= len(t.sorted)-1 }
+func (t *Table) AtEnd() bool { return t.cursorRow >= t.total-1 }
 
 // SelectedKey is the key of the row under the cursor, "" without one.
 func (t *Table) SelectedKey() string {
-	if len(t.sorted) == 0 {
-		return ""
-	}
-	return t.cursorKey
+	r, _ := t.rowAt(t.cursorRow)
+	return r.Key
 }
 
 // Select puts the cursor on a row.
@@ -221,8 +238,12 @@ func (t *Table) Select(key string) {
 	t.restoreCursor()
 }
 
-// MarkedKeys are the keys of the visible marked rows, in the order of the table.
+// MarkedKeys are the keys of the visible marked rows, in the order of the table. Of a
+// window they are all marked keys: the table does not know which of them are listed.
 func (t *Table) MarkedKeys() []string {
+	if t.isWindow {
+		return slices.Sorted(maps.Keys(t.marks))
+	}
 	var out []string
 	for _, r := range t.sorted {
 		if t.marks[r.Key] {
@@ -233,7 +254,7 @@ func (t *Table) MarkedKeys() []string {
 }
 
 // Len counts the rows that match the filter.
-func (t *Table) Len() int { return len(t.sorted) }
+func (t *Table) Len() int { return t.total }
 
 // HandleKey moves the cursor, sorts and marks. It returns false for keys that the
 // table does not use.
@@ -248,9 +269,9 @@ func (t *Table) HandleKey(key string) bool {
 	case "pgdown", "ctrl+f":
 		t.moveCursor(max(1, t.visibleRows-1))
 	case "home", "g":
-		t.moveCursor(-len(t.sorted))
+		t.moveCursor(-t.total)
 	case "end", "G":
-		t.moveCursor(len(t.sorted))
+		t.moveCursor(t.total)
 	case "s":
 		t.sortByNextColumn()
 	case "S":
@@ -258,15 +279,14 @@ func (t *Table) HandleKey(key string) bool {
 			t.sortColumn = 0
 		}
 		t.descending = !t.descending
-		t.applySort()
-		t.restoreCursor()
+		t.sortAgain()
 	case "m":
 		if !t.RowsCanBeMarked {
 			return false
 		}
 		t.toggleMark()
 	case "M":
-		if !t.RowsCanBeMarked {
+		if !t.RowsCanBeMarked || t.isWindow { // the page knows which rows are listed
 			return false
 		}
 		t.toggleAllMarks()
@@ -281,6 +301,15 @@ func (t *Table) sortByNextColumn() {
 	t.descending = false
 	if t.sortColumn >= len(t.columns) {
 		t.sortColumn = -1
+	}
+	t.sortAgain()
+}
+
+// sortAgain applies a new order. The rows of a window come anew in that order.
+func (t *Table) sortAgain() {
+	if t.isWindow {
+		t.dropWindow()
+		return
 	}
 	t.applySort()
 	t.restoreCursor()
@@ -306,6 +335,13 @@ func (t *Table) toggleAllMarks() {
 	}
 	for _, r := range t.sorted {
 		t.marks[r.Key] = true
+	}
+}
+
+// Mark marks some rows.
+func (t *Table) Mark(keys []string) {
+	for _, k := range keys {
+		t.marks[k] = true
 	}
 }
 

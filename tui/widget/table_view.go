@@ -17,26 +17,30 @@ func (t *Table) View(th theme.Theme, w, h int) string {
 	}
 	widths := t.columnWidths(w - 4)
 	lines := []string{t.drawHeader(th, widths)}
-	if len(t.sorted) == 0 {
+	if t.total == 0 {
 		return strings.Join(append(lines, t.drawEmpty(th, w)...), "\n")
 	}
 	rows := h - 1
+	t.visibleRows = rows
 	t.scrollToCursor(rows)
-	for i := t.firstVisible; i < min(len(t.sorted), t.firstVisible+rows); i++ {
-		lines = append(lines, t.drawRow(th, t.sorted[i], i == t.cursorRow, widths))
+	for i := t.firstVisible; i < min(t.total, t.firstVisible+rows); i++ {
+		r, loaded := t.rowAt(i)
+		if !loaded {
+			r = Row{Cells: []Cell{{Text: th.Glyphs.Ellipsis, Tone: theme.Faint}}}
+		}
+		lines = append(lines, t.drawRow(th, r, i == t.cursorRow, widths))
 	}
 	return strings.Join(lines, "\n")
 }
 
 func (t *Table) scrollToCursor(rows int) {
-	t.visibleRows = rows
 	if t.cursorRow < t.firstVisible {
 		t.firstVisible = t.cursorRow
 	}
 	if t.cursorRow >= t.firstVisible+rows {
 		t.firstVisible = t.cursorRow - rows + 1
 	}
-	t.firstVisible = max(0, min(t.firstVisible, len(t.sorted)-rows))
+	t.firstVisible = max(0, min(t.firstVisible, t.total-rows))
 }
 
 func (t *Table) drawEmpty(th theme.Theme, w int) []string {
@@ -94,9 +98,11 @@ func sumWidths(ws []int) int {
 }
 
 // measureColumns runs once per SetRows: measuring ten thousand rows would delay
-// every key.
+// every key. It only widens columns.
 func (t *Table) measureColumns() {
-	t.contentWidths = make([]int, len(t.columns))
+	if t.contentWidths == nil {
+		t.contentWidths = make([]int, len(t.columns))
+	}
 	for _, r := range t.filtered {
 		for i := range min(len(r.Cells), len(t.contentWidths)) {
 			t.contentWidths[i] = max(t.contentWidths[i], Width(Sanitize(r.Cells[i].fullText())))

@@ -217,7 +217,7 @@ func (m *Page) HandleKey(rc page.RenderContext, k string) page.KeyResult {
 }
 
 // Subscription is the audit, as far back as the operator has scrolled.
-func (m *Page) Subscription() feed.Subscription {
+func (m *Page) Subscription(page.RenderContext) feed.Subscription {
 	return feed.Subscription{Audit: true, AuditBefore: m.oldestNeeded}
 }
 

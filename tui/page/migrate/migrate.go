@@ -136,7 +136,7 @@ func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 func (m *Page) Selection(page.RenderContext) action.Selection { return action.Selection{} }
 
 // Subscription is empty: the migration is always polled.
-func (m *Page) Subscription() feed.Subscription { return feed.Subscription{} }
+func (m *Page) Subscription(page.RenderContext) feed.Subscription { return feed.Subscription{} }
 
 // ActionDone does nothing: the page has no marks.
 func (m *Page) ActionDone(action.Selection) {}

@@ -144,7 +144,9 @@ func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 }
 
 // Subscription is the rollout.
-func (m *Page) Subscription() feed.Subscription { return feed.Subscription{Rollout: true} }
+func (m *Page) Subscription(page.RenderContext) feed.Subscription {
+	return feed.Subscription{Rollout: true}
+}
 
 // ClipboardText is the key of the open or selected client, or its address if it
 // showed no key.

@@ -46,36 +46,25 @@ func New() *Page {
 func (m *Page) Name() action.PageName { return action.PageRooms }
 
 func (m *Page) rows(rc page.RenderContext) []widget.Row {
-	names := userNames(rc)
 	rows := make([]widget.Row, 0, len(rc.Snapshot.Rooms.Value))
 	m.needsRekey = map[core.RoomID]bool{}
 	for _, r := range rc.Snapshot.Rooms.Value {
 		if r.Keys != nil && r.Keys.State == admin.KeysRekey {
 			m.needsRekey[r.ID] = true
 		}
-		rows = append(rows, row(rc, r, names))
+		rows = append(rows, row(rc, r))
 	}
 	return rows
 }
 
-func userNames(rc page.RenderContext) map[core.UserID]string {
-	out := map[core.UserID]string{}
-	for _, u := range rc.Snapshot.Users.Value {
-		if u.Name != nil {
-			out[u.ID] = core.ShownName(*u.Name)
-		}
-	}
-	return out
-}
-
-func row(rc page.RenderContext, r admin.RoomSummary, names map[core.UserID]string) widget.Row {
+func row(rc page.RenderContext, r admin.RoomSummary) widget.Row {
 	name := widget.Cell{Text: "", Tone: theme.Dim}
 	if r.Name != nil {
 		name.Text = core.ShownName(*r.Name)
 	}
-	owner := names[r.Owner]
-	if owner == "" {
-		owner = widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
+	owner := widget.TruncateMiddle(rc.Theme, string(r.Owner), 9)
+	if r.OwnerName != nil && *r.OwnerName != "" {
+		owner = core.ShownName(*r.OwnerName)
 	}
 	return widget.Row{Key: string(r.ID), IsDim: r.State == core.RoomArchived, Cells: []widget.Cell{
 		{Text: string(r.ID)},
@@ -213,11 +202,10 @@ func (m *Page) Selection(rc page.RenderContext) action.Selection {
 	return sel
 }
 
-// Subscription is the rooms, the users for the owners' names, and the open room.
-// It includes the selected room if that needs a new key, because the dialog names
-// the member that would be asked.
-func (m *Page) Subscription() feed.Subscription {
-	sub := feed.Subscription{Rooms: true, Users: true, Room: m.OpenID, RoomIsOpen: m.OpenID != "", RoomPages: m.memberPages}
+// Subscription is the rooms and the open room. It includes the selected room if that
+// needs a new key, because the dialog names the member that would be asked.
+func (m *Page) Subscription(page.RenderContext) feed.Subscription {
+	sub := feed.Subscription{Rooms: true, Room: m.OpenID, RoomIsOpen: m.OpenID != "", RoomPages: m.memberPages}
 	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
 		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
 	}

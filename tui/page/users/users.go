@@ -2,7 +2,9 @@
 package users
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,8 +16,14 @@ import (
 	"unibus/tui/widget"
 )
 
-// Page keeps the table of users.
-type Page struct{ page.List }
+// Page keeps the table of users: a window of the list that a node filters and sorts.
+type Page struct {
+	page.List
+	marksAll bool // M was pressed, and some of the rows that it marks are still awaited
+}
+
+// maxMarks bounds the marked users: every poll asks for those that are out of sight, too.
+const maxMarks = 500
 
 // New creates the page.
 func New() *Page {
@@ -23,7 +31,7 @@ func New() *Page {
 	m.List = page.List{
 		Kind: action.KindUser, Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
-		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
+		Window:    m.loadWindow, ListedMarks: m.listedMarks, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
 		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
 			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "CREATED", Right: true}),
@@ -35,11 +43,37 @@ func New() *Page {
 // Name returns "users".
 func (m *Page) Name() action.PageName { return action.PageUsers }
 
-func rows(rc page.RenderContext) []widget.Row {
-	out := make([]widget.Row, 0, len(rc.Snapshot.Users.Value))
-	for _, u := range rc.Snapshot.Users.Value {
-		out = append(out, row(rc, u))
+// orders are the node's orders of the columns.
+var orders = [...]core.UserSort{core.SortByName, core.SortByStatus, core.SortByRole, core.SortByID, core.SortByChanged, core.SortByCreated}
+
+// query is the list that the operator wants to see.
+func (m *Page) query(rc page.RenderContext) core.UserQuery {
+	q := core.UserQuery{Filter: rc.Filter}
+	if column, descending := m.Table.Order(); column >= 0 {
+		isAge := orders[column] == core.SortByChanged || orders[column] == core.SortByCreated // the least age is the latest time
+		q.Sort, q.Descending = orders[column], descending != isAge
 	}
+	return q
+}
+
+// isAwaited is true while the newest answer is about another list than the wanted one.
+func (m *Page) isAwaited(rc page.RenderContext) bool {
+	return !rc.Snapshot.Users.Known() || rc.Snapshot.UsersRequest.UserQuery != m.query(rc)
+}
+
+// loadWindow is what the newest answer has of the list.
+func (m *Page) loadWindow(rc page.RenderContext) widget.Window {
+	m.dropGoneMarks(rc)
+	if m.isAwaited(rc) {
+		m.marksAll = false // it was about another list
+		return widget.Window{Awaited: true}
+	}
+	p := rc.Snapshot.Users.Value
+	out := widget.Window{Rows: make([]widget.Row, 0, len(p.Users)), Offset: p.Offset, Total: p.Total, Unfiltered: p.Counts.All}
+	for _, u := range p.Users {
+		out.Rows = append(out.Rows, row(rc, u))
+	}
+	m.markLoaded(p)
 	return out
 }
 
@@ -77,35 +111,35 @@ func ageCell(rc page.RenderContext, m core.Millis) widget.Cell {
 }
 
 func (m *Page) summary(rc page.RenderContext) []string {
-	revoked, expired, admins := 0, 0, 0
-	for _, u := range rc.Snapshot.Users.Value {
-		switch status := statusOf(rc, u); {
-		case status == core.UserRevoked:
-			revoked++
-		case status == core.UserExpired:
-			expired++
-		case u.Role == core.RoleAdmin:
-			admins++
-		}
+	n := rc.Snapshot.Users.Value.Counts
+	over := widget.FormatCount(n.Revoked) + " revoked"
+	if n.Expired > 0 {
+		over += ", " + widget.FormatCount(n.Expired) + " expired"
 	}
-	n := len(rc.Snapshot.Users.Value)
-	over := widget.FormatCount(revoked) + " revoked"
-	if expired > 0 {
-		over += ", " + widget.FormatCount(expired) + " expired"
+	text := fmt.Sprintf("%s: %s active, %s, %s.", widget.Plural(n.All, "user", "users"), widget.FormatCount(n.Active), over, widget.Plural(n.Admins, "admin", "admins"))
+	isAwaited := m.isAwaited(rc)
+	if !isAwaited {
+		text += m.FilterText(rc)
 	}
-	text := fmt.Sprintf("%s: %s active, %s, %s.", widget.Plural(n, "user", "users"), widget.FormatCount(n-revoked-expired), over, widget.Plural(admins, "admin", "admins"))
-	text += m.FilterText(rc)
-	if k := m.Marked(); k > 0 {
+	if k := m.Marked(rc); k > 0 {
 		text += fmt.Sprintf(" %s marked.", widget.FormatCount(k))
 	}
-	return append(rc.Paragraph(theme.Plain, text), "")
+	lines := rc.Paragraph(theme.Plain, text)
+	if err := rc.Snapshot.Users.Err; isAwaited && err != nil { // the list may never come, as with a filter that no node takes
+		lines = append(lines, rc.Paragraph(theme.Warn, "So far: "+widget.Sentence(err.Text))...)
+		if err.Next != "" {
+			lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+err.Next)...)
+		}
+	}
+	return append(lines, "")
 }
 
 func detail(rc page.RenderContext, id string) []string {
-	for _, u := range rc.Snapshot.Users.Value {
-		if string(u.ID) == id {
-			return userDetail(rc, u)
-		}
+	if u, known := rc.Snapshot.User(core.UserID(id)); known {
+		return userDetail(rc, u)
+	}
+	if !slices.Contains(rc.Snapshot.UsersRequest.Named, core.UserID(id)) {
+		return rc.Paragraph(theme.Dim, "Waiting for "+id+".")
 	}
 	return nil
 }
@@ -137,11 +171,7 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	f.Add("role", role)
 	f.Add("created", rc.FormatMillis(u.Created)+", "+widget.FormatAge(rc.AgeOf(u.Created))+" ago")
 	f.Add("changed", rc.FormatMillis(u.Updated)+", "+widget.FormatAge(rc.AgeOf(u.Updated))+" ago")
-	key := "none: room keys cannot be sealed to this user"
-	if len(u.KEMKey) > 0 {
-		key = widget.Plural(len(u.KEMKey), "byte", "bytes")
-	}
-	f.Add("encryption key", key)
+	f.Add("encryption key", keyText(rc, u))
 	f.Add("owns", ownedRooms(rc, u))
 	return append(lines, f.Lines...)
 }
@@ -160,7 +190,34 @@ func ownedRooms(rc page.RenderContext, u core.User) string {
 	return strings.Join(out, ", ")
 }
 
-// Subscription is the users, and the rooms while a user is open.
-func (m *Page) Subscription() feed.Subscription {
-	return feed.Subscription{Users: true, Rooms: m.OpenID != ""}
+// keyText describes the user's encryption key; "" where the newest answer has it not.
+func keyText(rc page.RenderContext, u core.User) string {
+	switch isInWindow := slices.ContainsFunc(rc.Snapshot.Users.Value.Users, func(x core.User) bool { return x.ID == u.ID }); {
+	case len(u.KEMKey) > 0:
+		return widget.Plural(len(u.KEMKey), "byte", "bytes")
+	case isInWindow:
+		return "none: room keys cannot be sealed to this user"
+	}
+	return "" // a user that is only named comes without it
+}
+
+// Subscription is the window of the list, the users that are marked or open wherever they
+// are in it, and the rooms while a user is open.
+func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
+	m.RefreshRows(rc)
+	w := feed.UserWindow{}
+	w.UserQuery = m.query(rc)
+	w.First, w.Rows = m.Table.Visible()
+	w.Offset, w.Limit = m.Table.WantedWindow()
+	w.Around = core.UserID(cmp.Or(m.OpenID, m.Table.CursorKey()))
+	if m.marksAll {
+		w.Offset, w.Limit, w.Around = 0, maxMarks, ""
+	}
+	for _, id := range m.Table.MarkedKeys() {
+		w.Named = append(w.Named, core.UserID(id))
+	}
+	if id := core.UserID(m.OpenID); id != "" && !slices.Contains(w.Named, id) {
+		w.Named = append(w.Named, id)
+	}
+	return feed.Subscription{Users: &w, Rooms: m.OpenID != ""}
 }
