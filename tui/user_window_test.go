@@ -20,8 +20,10 @@ var manyUsersState = sync.OnceValue(func() tuitest.ClusterState {
 	state := tuitest.Healthy()
 	state.Users = make([]core.User, manyUsers)
 	for i := range state.Users {
-		state.Users[i] = core.User{ID: manyUserID(i), Name: new(fmt.Sprintf("user-%06d", i)), Role: core.RoleMember, Status: core.UserActive,
-			Created: core.MillisOf(tuitest.Now) - core.Millis(manyUsers-i)*1000, Updated: core.MillisOf(tuitest.Now) - core.Millis(i)*1000}
+		state.Users[i] = core.User{
+			ID: manyUserID(i), Name: new(fmt.Sprintf("user-%06d", i)), Role: core.RoleMember, Status: core.UserActive,
+			Created: core.MillisOf(tuitest.Now) - core.Millis(manyUsers-i)*1000, Updated: core.MillisOf(tuitest.Now) - core.Millis(i)*1000,
+		}
 	}
 	return state
 })

@@ -100,7 +100,7 @@ func TestClusterSurvivesLossOfOneNode(t *testing.T) {
 func allThere(t *testing.T, p *nodetest.Processes, want map[core.UserID]bool) {
 	t.Helper()
 	for i := range p.Configs {
-		users, err := p.Client(i).Users(t.Context())
+		users, err := admin.AllUsers(t.Context(), p.Client(i).UserPage)
 		if err != nil {
 			t.Fatal(err)
 		}

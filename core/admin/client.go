@@ -411,14 +411,6 @@ func (c *Client) AuditRaw(ctx context.Context, from uint64) (audit.RawPage, erro
 	return *page.Raw, nil
 }
 
-// Users are all users, fetched page by page.
-func (c *Client) Users(ctx context.Context) ([]core.User, error) {
-	return request.All(func(after string) ([]core.User, string, error) {
-		got, err := call[usersPage](ctx, c, TargetAny, verbUsers, request.Page{After: after})
-		return got.Users, got.Next, err
-	})
-}
-
 // Rooms are all rooms, fetched page by page.
 func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
 	return request.All(func(after string) ([]RoomSummary, string, error) {

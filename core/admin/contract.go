@@ -26,7 +26,6 @@ const (
 	verbAudit     Verb = "audit"     // AuditRequest → Audit
 	verbDoctor    Verb = "doctor"    // DoctorRequest → doctor.Report: reads every replica
 
-	verbUsers        Verb = "users"         // request.Page → usersPage
 	verbUserPage     Verb = "user-page"     // core.UserPageRequest → core.UserPage
 	verbUserGet      Verb = "user-get"      // userRequest → core.User
 	verbUserAdd      Verb = "user-add"      // core.User (id, name, role, expires) → core.User
@@ -96,8 +95,8 @@ func Rules() map[Verb]Rule {
 	viewStore, actStore := Rule{Role: core.OperatorViewer, NeedsStore: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true}
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
-		verbDoctor: {Role: core.OperatorViewer, ReadsAll: true},
-		verbUsers:  viewStore, verbUserPage: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
+		verbDoctor:   {Role: core.OperatorViewer, ReadsAll: true},
+		verbUserPage: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
@@ -194,12 +193,6 @@ type Flags struct {
 
 // PageSize is how many entries a page has at the most.
 const PageSize = request.PageSize
-
-// usersPage is one page of users, revoked ones included; Next is the next page's After, "" at the end.
-type usersPage struct {
-	Users []core.User `json:"users"`
-	Next  string      `json:"next_page,omitempty"`
-}
 
 // userRequest names a user.
 type userRequest struct {

@@ -29,7 +29,6 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbAudit:     typed(s.audit),
 		verbDoctor:    typed(s.doctor),
 
-		verbUsers:        typed(s.users),
 		verbUserPage:     typed(s.userPage),
 		verbUserGet:      typed(s.userGet),
 		verbUserAdd:      typed(s.userAdd),
@@ -134,20 +133,6 @@ func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, er
 		out.Flags = append(out.Flags, f)
 	}
 	slices.SortFunc(out.Flags, func(a, b Flag) int { return cmp.Compare(a.Name, b.Name) })
-	return out, nil
-}
-
-func (s *Service) users(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
-	st, err := s.cfg.Store.Store()
-	if err != nil {
-		return nil, err
-	}
-	all, err := st.Users(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out usersPage
-	out.Users, out.Next = request.Cut(all, p, func(u core.User) string { return string(u.ID) }, func(u core.User) core.User { return u })
 	return out, nil
 }
 

@@ -46,3 +46,15 @@ func UserPages(ctx context.Context, fetch func(context.Context, core.UserPageReq
 		}
 	}
 }
+
+// AllUsers are all users, page after page.
+func AllUsers(ctx context.Context, fetch func(context.Context, core.UserPageRequest) (core.UserPage, error)) ([]core.User, error) {
+	all := []core.User{}
+	for page, err := range UserPages(ctx, fetch, core.UserPageRequest{}) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Users...)
+	}
+	return all, nil
+}

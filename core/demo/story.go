@@ -19,7 +19,7 @@ import (
 type Admin interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Migration(ctx context.Context) (migrate.Status, error)
-	Users(ctx context.Context) ([]core.User, error)
+	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
 	MigrateCutover(ctx context.Context, node string) (migrate.Status, error)
@@ -162,7 +162,7 @@ func (s *story) contents(ctx context.Context) (contents, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.StepTimeout)
 	defer cancel()
 	err := s.poll(ctx, func() (bool, error) {
-		users, err := s.cfg.Admin.Users(ctx)
+		users, err := admin.AllUsers(ctx, s.cfg.Admin.UserPage)
 		if err != nil {
 			return false, err
 		}

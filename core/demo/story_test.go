@@ -133,7 +133,7 @@ func (f *fakeCluster) migration() migrate.Status {
 	return m
 }
 
-func (f *fakeCluster) Users(context.Context) ([]core.User, error) {
+func (f *fakeCluster) UserPage(context.Context, core.UserPageRequest) (core.UserPage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	users := []core.User{{ID: "UA", Status: core.UserActive}, {ID: "UB", Status: core.UserRevoked}}
@@ -143,7 +143,7 @@ func (f *fakeCluster) Users(context.Context) ([]core.User, error) {
 	if f.fault.revives && f.state == migrate.StateSoak {
 		users[1].Status = core.UserActive
 	}
-	return users, nil
+	return core.UserPage{Users: users}, nil
 }
 
 func (f *fakeCluster) Rooms(context.Context) ([]admin.RoomSummary, error) {

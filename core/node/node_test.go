@@ -114,7 +114,7 @@ func TestViewerMayNotAct(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
 	viewer := c.Client(0, c.Viewer)
-	if _, err := viewer.Users(t.Context()); err != nil {
+	if _, err := viewer.UserPage(t.Context(), core.UserPageRequest{}); err != nil {
 		t.Errorf("a viewer may look: %v", err)
 	}
 	_, err := viewer.UserAdd(t.Context(), core.User{ID: core.UserID(nodetest.Identity(t).Public())})

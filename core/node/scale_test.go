@@ -55,7 +55,7 @@ func TestReplicasAreLowered(t *testing.T) {
 			t.Fatalf("with %d replicas: %v", to.replicas, err)
 		}
 		users++
-		all, err := cl.Users(t.Context())
+		all, err := admin.AllUsers(t.Context(), cl.UserPage)
 		if err != nil || len(all) != users {
 			t.Errorf("with %d replicas there are %d users, want %d (%v)", to.replicas, len(all), users, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
 )
@@ -32,7 +33,7 @@ func TestSampleRowsCanBeMigrated(t *testing.T) {
 	m := &runningMigration{Net: n, t: t, cl: cl}
 	m.requireEqual(st, want)
 	n.WaitServing(core.BackendKV)
-	users, err := n.Client(2).Users(t.Context())
+	users, err := admin.AllUsers(t.Context(), n.Client(2).UserPage)
 	if err != nil {
 		t.Fatal(err)
 	}

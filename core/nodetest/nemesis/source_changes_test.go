@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
 	"unibus/core/store/sqlite"
@@ -157,7 +158,7 @@ func (c *sourceWriter) requireApplied(t *testing.T, m *runningMigration) {
 	t.Helper()
 	for i := range m.Configs {
 		cl := m.Client(i)
-		all, err := cl.Users(t.Context())
+		all, err := admin.AllUsers(t.Context(), cl.UserPage)
 		if err != nil {
 			t.Fatal(err)
 		}
