@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"unibus/core"
+	"unibus/core/admin"
+	"unibus/core/nodetest"
+	"unibus/tui"
+	"unibus/tui/tuitest"
+)
+
+// measuringClient notes what each request for users costs.
+type measuringClient struct {
+	*admin.Client
+	lock  sync.Mutex
+	bytes int           // of the largest answer
+	took  time.Duration // of the slowest one
+	count int
+}
+
+func (m *measuringClient) UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
+	began := time.Now()
+	p, err := m.Client.UserPage(ctx, r)
+	took := time.Since(began)
+	b, _ := json.Marshal(p) // as the node does
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	m.bytes, m.took, m.count = max(m.bytes, len(b)), max(m.took, took), m.count+1
+	return p, err
+}
+
+// sampleUsers are users with an encryption key each, and a room of one of them.
+func sampleUsers(t *testing.T, n int) core.Snapshot {
+	t.Helper()
+	s := nodetest.SampleRows(t, 100)
+	owner := s.Rooms[0].Owner
+	for len(s.Users) < n {
+		s.Users = append(s.Users, nodetest.SampleRows(t, 5*n).Users...)
+	}
+	for i := range s.Users {
+		name := fmt.Sprintf("worker-%05d", i)
+		if s.Users[i].ID == owner {
+			name = "the-owner"
+		}
+		s.Users[i].Name, s.Users[i].KEMKey = &name, make([]byte, 1216)
+	}
+	s.Users = s.Users[:n]
+	return s
+}
+
+// TestPageOfTwentyThousandUsers: page 4 of a real node shows any part of the list at once, and
+// a poll costs what the window holds.
+func TestPageOfTwentyThousandUsers(t *testing.T) {
+	t.Parallel()
+	nodetest.SkipShort(t)
+	const users = 20_000
+	db := filepath.Join(t.TempDir(), "seed", "unibus.db")
+	nodetest.Seed(t, db, sampleUsers(t, users))
+	p := nodetest.StartProcesses(t, programs.Program(t, "unibusd"), nodetest.Config{Nodes: 1, SeedDB: db})
+	cl := &measuringClient{Client: p.Client()}
+	term := tuitest.StartTerminal(tui.Config{Client: cl, Version: "test"}, 120, 40)
+	t.Cleanup(func() {
+		if err := term.Close(); err != nil {
+			t.Errorf("the console ended with %v", err)
+		}
+	})
+	waitFor(t, term, "live from n1")
+	for _, step := range []struct{ keys, text string }{
+		{"4", "20 000 users: 20 000 active"},
+		{"s", "NAME↑"},
+		{"G", "> worker-19999"},
+		{"g", "> the-owner"},
+		{"/", "/"},
+		{"worker-1234", "10 match /worker-1234."},
+	} {
+		began := time.Now()
+		term.Press(step.keys)
+		waitFor(t, term, step.text)
+		took := time.Since(began)
+		t.Logf("%s: %q after %s", step.keys, step.text, took.Round(time.Millisecond))
+		if took > 2*time.Second {
+			t.Errorf("%s: %q came after %s", step.keys, step.text, took)
+		}
+	}
+	term.Press("enter", "5")
+	waitFor(t, term, "the-owner") // the list of rooms has the name itself
+	cl.lock.Lock()
+	defer cl.lock.Unlock()
+	t.Logf("%d requests; the largest answer has %d bytes, the slowest took %s", cl.count, cl.bytes, cl.took.Round(time.Millisecond))
+	if cl.bytes > 400_000 {
+		t.Errorf("an answer has %d bytes", cl.bytes)
+	}
+}
