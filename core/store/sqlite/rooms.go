@@ -29,7 +29,7 @@ func (s *Store) CreateRoom(ctx context.Context, r core.Room) error {
 		if taken {
 			return core.Errorf(core.KindExists, "the room %s is there already", r.ID)
 		}
-		known, err := exists(ctx, tx, "users", whereUser, r.Owner)
+		known, err := exists(ctx, tx, "users", whereUser(r.Owner), r.Owner)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func thereTwice(what, table, where string) error {
 }
 
 func userKnown(ctx context.Context, tx *sql.Tx, id core.UserID) error {
-	known, err := exists(ctx, tx, "users", whereUser, id)
+	known, err := exists(ctx, tx, "users", whereUser(id), id)
 	if err == nil && !known {
 		err = core.Errorf(core.KindNotFound, "there is no user %s", id).WithNext("add the user first")
 	}
@@ -166,7 +166,7 @@ func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChang
 			return err
 		}
 		if c.Owner != "" {
-			known, err := exists(ctx, tx, "users", whereUser, c.Owner)
+			known, err := exists(ctx, tx, "users", whereUser(c.Owner), c.Owner)
 			if err != nil {
 				return err
 			}

@@ -4,14 +4,43 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"unibus/core"
 )
 
-// whereUser finds a user in any case that an old file has. The scan is over
-// the primary key's own index, 60 bytes a user.
-const whereUser = "WHERE id IN (SELECT id FROM users WHERE upper(id) = ?)"
+// whereUser is the condition that finds a user in any case that an old file has; its
+// one argument is the id. It searches the primary key's own index, which knows no case,
+// by each spelling of the id's first letters: so it reads only the few ids that begin
+// like this one.
+func whereUser[T ~string](id T) string {
+	var ranges strings.Builder
+	for _, start := range spellingsOf(string(id), 4) {
+		fmt.Fprintf(&ranges, "(%s, %s), ", literal(start), literal(start+string(utf8.MaxRune)))
+	}
+	const notText = "(x'', x'ff')" // such an id counts as the same user, too
+	return "WHERE id IN (SELECT u.id FROM (VALUES " + ranges.String() + notText + ") AS r" +
+		" CROSS JOIN users AS u ON u.id >= r.column1 AND u.id < r.column2 WHERE upper(u.id) = ?)"
+}
+
+// spellingsOf are the first n characters of a text with every letter in both cases.
+func spellingsOf(text string, n int) []string {
+	all := []string{""}
+	for i := 0; i < len(text) && i < n && text[i] < utf8.RuneSelf; i++ { // SQLite's upper converts ASCII alone
+		upper, lower := strings.ToUpper(text[i:i+1]), strings.ToLower(text[i:i+1])
+		var longer []string
+		for _, start := range all {
+			longer = append(longer, start+upper)
+			if lower != upper {
+				longer = append(longer, start+lower)
+			}
+		}
+		all = longer
+	}
+	return all
+}
 
 // AddUser adds a user: see core.Store.
 func (s *Store) AddUser(ctx context.Context, u core.User) error {
@@ -24,7 +53,7 @@ func (s *Store) AddUser(ctx context.Context, u core.User) error {
 		}
 	}
 	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		taken, err := exists(ctx, tx, "users", whereUser, u.ID)
+		taken, err := exists(ctx, tx, "users", whereUser(u.ID), u.ID)
 		if err != nil {
 			return err
 		}
@@ -104,7 +133,7 @@ func (s *Store) setStatus(ctx context.Context, id core.UserID, status core.UserS
 			return err
 		}
 		u.Status, u.Updated = status, at
-		_, err := tx.ExecContext(ctx, "UPDATE users SET status = ?, updated_at = ? "+whereUser, string(status), int64(at), string(id))
+		_, err := tx.ExecContext(ctx, "UPDATE users SET status = ?, updated_at = ? "+whereUser(id), string(status), int64(at), string(id))
 		if err != nil {
 			return err
 		}
@@ -179,7 +208,7 @@ func (s *Store) Admit(ctx context.Context, id core.UserID) (a core.Admission, er
 // userIn reads one user. Two rows that are one user but for the case are an error:
 // one may be revoked and the other not, and nothing says which counts.
 func (l layout) userIn(ctx context.Context, tx *sql.Tx, id core.UserID) (core.User, error) {
-	found, err := list(ctx, tx, l.users, readUser, whereUser, string(id))
+	found, err := list(ctx, tx, l.users, readUser, whereUser(id), string(id))
 	switch {
 	case err != nil:
 		return core.User{}, err
@@ -199,7 +228,7 @@ func (l layout) insertUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 
 func (l layout) updateUser(ctx context.Context, tx *sql.Tx, u core.User) error {
 	set := strings.Join(l.users.columns[1:], " = ?, ") + " = ? "
-	_, err := tx.ExecContext(ctx, "UPDATE users SET "+set+whereUser, append(l.userValues(u), string(u.ID))...)
+	_, err := tx.ExecContext(ctx, "UPDATE users SET "+set+whereUser(u.ID), append(l.userValues(u), string(u.ID))...)
 	return err
 }
 
