@@ -163,14 +163,20 @@ func (p *UserPage) fill(r UserPageRequest, list userList) {
 	limit, size := r.limit(), 0
 	p.Users = make([]User, 0, min(limit, p.Total-p.Offset))
 	list.each(p.Offset, r.Descending, func(u *User) bool {
-		size += 256 + 3*len(u.KEMKey)/2
+		if size += 256; !r.NoKeys {
+			size += 3 * len(u.KEMKey) / 2
+		}
 		if u.Name != nil {
 			size += 6 * len(*u.Name) // as JSON escapes it at worst
 		}
 		if len(p.Users) == limit || len(p.Users) > 0 && size > pageBytes {
 			return false
 		}
-		p.Users = append(p.Users, cloneUser(u))
+		c := cloneUser(u)
+		if r.NoKeys {
+			c.KEMKey = nil
+		}
+		p.Users = append(p.Users, c)
 		return true
 	})
 	if n := len(p.Users); n > 0 && p.Offset+n < p.Total {

@@ -11,6 +11,9 @@ import (
 
 func indexedUser(i int, r *rand.Rand) *User {
 	u := &User{ID: UserID(fmt.Sprintf("U%055d", i)), Role: RoleMember, Status: UserActive, Created: Millis(r.IntN(50)), Updated: Millis(r.IntN(50))}
+	if r.IntN(3) == 0 {
+		u.KEMKey = []byte{1, byte(i)}
+	}
 	if name := fmt.Sprintf("Name-%d", r.IntN(200)); r.IntN(10) > 0 {
 		u.Name = &name
 	}
@@ -52,7 +55,11 @@ func naivePage(all map[UserID]*User, r UserPageRequest, now Millis) (out UserPag
 		out.Offset = max(0, at-r.Limit/2)
 	}
 	for _, u := range selected[out.Offset:min(out.Offset+r.Limit, out.Total)] {
-		out.Users = append(out.Users, *u)
+		c := *u
+		if r.NoKeys {
+			c.KEMKey = nil
+		}
+		out.Users = append(out.Users, c)
 	}
 	return out
 }
@@ -88,6 +95,7 @@ func TestUserIndexIsTheList(t *testing.T) {
 		}
 		req := UserPageRequest{UserQuery: filters[r.IntN(len(filters))], Limit: 1 + r.IntN(90), Offset: r.IntN(1200)}
 		req.Sort, req.Descending = UserSorts()[r.IntN(6)], r.IntN(2) == 0
+		req.NoKeys = r.IntN(2) == 0
 		if r.IntN(3) == 0 {
 			req.Around = indexedUser(r.IntN(2500), r).ID
 		}

@@ -43,10 +43,11 @@ type UserQuery struct {
 type UserPageRequest struct {
 	UserQuery
 	Offset int      `json:"offset,omitempty"`
-	Around UserID   `json:"around,omitempty"` // half of the page is before this user
-	After  string   `json:"after,omitempty"`  // a UserPage's Next
-	Limit  int      `json:"limit,omitempty"`  // 0: MaxPage
-	Named  []UserID `json:"named,omitempty"`  // users to return besides, whether the query selects them or not
+	Around UserID   `json:"around,omitempty"`  // half of the page is before this user
+	After  string   `json:"after,omitempty"`   // a UserPage's Next
+	Limit  int      `json:"limit,omitempty"`   // 0: MaxPage
+	NoKeys bool     `json:"no_keys,omitempty"` // leaves out the encryption keys, most of what a user weighs
+	Named  []UserID `json:"named,omitempty"`   // users to return besides, whether the query selects them or not
 }
 
 // UserPage is one page of users.

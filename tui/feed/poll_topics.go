@@ -77,7 +77,7 @@ func (f *Feed) fetchUsers(ctx context.Context, r core.UserPageRequest) (core.Use
 	page, err := f.cfg.Client.UserPage(ctx, r)
 	for err == nil && page.Next != "" && len(page.Users) < r.Limit {
 		var more core.UserPage
-		rest := core.UserPageRequest{UserQuery: r.UserQuery, After: page.Next, Limit: r.Limit - len(page.Users)}
+		rest := core.UserPageRequest{UserQuery: r.UserQuery, After: page.Next, NoKeys: r.NoKeys, Limit: r.Limit - len(page.Users)}
 		if more, err = f.cfg.Client.UserPage(ctx, rest); err == nil {
 			page.Users, page.Next = slices.Concat(page.Users, more.Users), more.Next
 		}

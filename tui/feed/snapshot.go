@@ -86,7 +86,8 @@ func (s *Snapshot) User(id core.UserID) (core.User, bool) {
 
 // HasUsers is true if the newest answer has every user of a window, as far as they exist.
 func (s *Snapshot) HasUsers(w *UserWindow) bool {
-	return s.hasUserRows(w.UserQuery, w.Offset, w.Limit) && !slices.ContainsFunc(w.Named, func(id core.UserID) bool {
+	hasKeys := w.NoKeys || !s.UsersRequest.NoKeys
+	return hasKeys && s.hasUserRows(w.UserQuery, w.Offset, w.Limit) && !slices.ContainsFunc(w.Named, func(id core.UserID) bool {
 		_, known := s.User(id)
 		return !known && !slices.Contains(s.UsersRequest.Named, id)
 	})

@@ -28,7 +28,7 @@ type UserWindow struct {
 
 // asksMoreThan is true if w is about other users than old.
 func (w *UserWindow) asksMoreThan(old *UserWindow) bool {
-	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || !slices.Equal(w.Named, old.Named)
+	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || w.NoKeys != old.NoKeys || !slices.Equal(w.Named, old.Named)
 }
 
 // extendsUsers is true if next shows users that old did not, and that are not known. A

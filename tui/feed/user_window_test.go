@@ -166,4 +166,15 @@ func TestPageThatANodeCutIsCompleted(t *testing.T) {
 	if len(got.Users) != 600 || requests != 3 || got.Users[599].ID != "U00609" {
 		t.Errorf("%d users in %d requests", len(got.Users), requests)
 	}
+	noKeys := feed.UserWindow{UserPageRequest: core.UserPageRequest{Offset: 10, Limit: 600, NoKeys: true}}
+	withKeys := noKeys
+	withKeys.NoKeys = false
+	if snap := f.Snapshot(); !snap.HasUsers(&noKeys) {
+		t.Error("users with their keys are asked for again without them")
+	}
+	requests = 0
+	f.Subscribe(feed.Subscription{Users: &noKeys})
+	if snap := f.PollOnce(t.Context()); requests != 1 || len(snap.Users.Value.Users) != 600 || snap.Users.Value.Users[0].KEMKey != nil || snap.HasUsers(&withKeys) {
+		t.Errorf("without keys there are %d users in %d requests", len(snap.Users.Value.Users), requests)
+	}
 }

@@ -195,10 +195,10 @@ func keyText(rc page.RenderContext, u core.User) string {
 	switch isInWindow := slices.ContainsFunc(rc.Snapshot.Users.Value.Users, func(x core.User) bool { return x.ID == u.ID }); {
 	case len(u.KEMKey) > 0:
 		return widget.Plural(len(u.KEMKey), "byte", "bytes")
-	case isInWindow:
+	case isInWindow && !rc.Snapshot.UsersRequest.NoKeys:
 		return "none: room keys cannot be sealed to this user"
 	}
-	return "" // a user that is only named comes without it
+	return "" // not asked for yet, or of a user that is only named
 }
 
 // Subscription is the window of the list, the users that are marked or open wherever they
@@ -210,6 +210,7 @@ func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
 	w.First, w.Rows = m.Table.Visible()
 	w.Offset, w.Limit = m.Table.WantedWindow()
 	w.Around = core.UserID(cmp.Or(m.OpenID, m.Table.CursorKey()))
+	w.NoKeys = m.OpenID == "" // only the open user's key is described
 	if m.marksAll {
 		w.Offset, w.Limit, w.Around = 0, maxMarks, ""
 	}
