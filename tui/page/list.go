@@ -31,7 +31,7 @@ type List struct {
 	Gone       string                                     // shown for an open row that is gone
 	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
 
-	ListedMarks func(rc RenderContext, marked []string) []string // with Window: the marked rows that match the filter, in the order of the list
+	ListedMarks func(rc RenderContext, marked []string) []string // of a table with marks: the marked rows that match the filter, in the order of the list
 
 	OpenID       string // the key of the open row, "" while the list is shown
 	detailScroll widget.Scroll

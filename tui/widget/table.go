@@ -81,7 +81,7 @@ type Row struct {
 type Table struct {
 	columns         []Column
 	Empty           string // says why the table is empty, and what would fill it
-	RowsCanBeMarked bool   // m and M mark rows
+	RowsCanBeMarked bool   // m marks a row
 	FollowsTop      bool   // a cursor on the first row stays there when rows come before it: a list with the newest first
 
 	filtered      []Row  // the rows that match the filter, as loaded
@@ -128,7 +128,6 @@ func (t *Table) SetRows(rows []Row, filter string) {
 	} else {
 		t.restoreCursor()
 	}
-	t.dropGoneMarks(rows)
 }
 
 func rowMatches(r Row, f string) bool {
@@ -141,23 +140,6 @@ func rowMatches(r Row, f string) bool {
 		}
 	}
 	return false
-}
-
-// dropGoneMarks removes the marks of rows that are gone, so that no action
-// applies to an invisible row.
-func (t *Table) dropGoneMarks(rows []Row) {
-	if len(t.marks) == 0 {
-		return
-	}
-	there := make(map[string]bool, len(rows))
-	for _, r := range rows {
-		there[r.Key] = true
-	}
-	for k := range t.marks {
-		if !there[k] {
-			delete(t.marks, k)
-		}
-	}
 }
 
 func (t *Table) applySort() {
@@ -238,20 +220,8 @@ func (t *Table) Select(key string) {
 	t.restoreCursor()
 }
 
-// MarkedKeys are the keys of the visible marked rows, in the order of the table. Of a
-// window they are all marked keys: the table does not know which of them are listed.
-func (t *Table) MarkedKeys() []string {
-	if t.isWindow {
-		return slices.Sorted(maps.Keys(t.marks))
-	}
-	var out []string
-	for _, r := range t.sorted {
-		if t.marks[r.Key] {
-			out = append(out, r.Key)
-		}
-	}
-	return out
-}
+// MarkedKeys are the keys of all marked rows, in order. The page knows which of them are listed.
+func (t *Table) MarkedKeys() []string { return slices.Sorted(maps.Keys(t.marks)) }
 
 // Len counts the rows that match the filter.
 func (t *Table) Len() int { return t.total }
@@ -285,11 +255,6 @@ func (t *Table) HandleKey(key string) bool {
 			return false
 		}
 		t.toggleMark()
-	case "M":
-		if !t.RowsCanBeMarked || t.isWindow { // the page knows which rows are listed
-			return false
-		}
-		t.toggleAllMarks()
 	default:
 		return false
 	}
@@ -323,18 +288,6 @@ func (t *Table) toggleMark() {
 			t.marks[k] = true
 		}
 		t.moveCursor(1)
-	}
-}
-
-// toggleAllMarks marks the rows that match the filter, or removes all marks if
-// one of these rows has one.
-func (t *Table) toggleAllMarks() {
-	if len(t.MarkedKeys()) > 0 {
-		t.ClearMarks()
-		return
-	}
-	for _, r := range t.sorted {
-		t.marks[r.Key] = true
 	}
 }
 

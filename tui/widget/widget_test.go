@@ -127,22 +127,6 @@ func TestSelectionStaysOnItsRow(t *testing.T) {
 	}
 }
 
-func TestOnlyVisibleRowsAreMarked(t *testing.T) {
-	t.Parallel()
-	tb := newTable()
-	tb.RowsCanBeMarked = true
-	tb.HandleKey("M")
-	tb.SetRows(newRows("a", "b", "c"), "name-b")
-	if got := tb.MarkedKeys(); len(got) != 1 || got[0] != "b" {
-		t.Errorf("marked %q behind a filter, want b", got)
-	}
-	tb.SetRows(newRows("a", "c"), "")
-	tb.SetRows(newRows("a", "b", "c"), "")
-	if got := tb.MarkedKeys(); len(got) != 2 {
-		t.Errorf("marked %q: a row that was gone must lose its mark", got)
-	}
-}
-
 func TestNumbersSortByValue(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
@@ -294,26 +278,5 @@ func TestMissingValuesSortLast(t *testing.T) {
 			}
 			table.HandleKey("down")
 		}
-	}
-}
-
-// TestMarkAllDecidesByWhatIsListed: marks that the filter hides are not seen, and must not change what M does.
-func TestMarkAllDecidesByWhatIsListed(t *testing.T) {
-	t.Parallel()
-	row := func(key string) widget.Row { return widget.Row{Key: key, Cells: []widget.Cell{{Text: key}}} }
-	rows := []widget.Row{row("ana"), row("bob-1"), row("bob-2")}
-	table := widget.NewTable("", widget.Column{Title: "WHO"})
-	table.RowsCanBeMarked = true
-	table.SetRows(rows, "")
-	table.HandleKey("home")
-	table.HandleKey("m")
-	table.SetRows(rows, "bob")
-	table.HandleKey("M")
-	if got := table.MarkedKeys(); len(got) != 2 {
-		t.Errorf("M marked %q, want both that are listed", got)
-	}
-	table.HandleKey("M")
-	if got := table.MarkedKeys(); len(got) != 0 {
-		t.Errorf("M again left %q", got)
 	}
 }
