@@ -63,7 +63,8 @@ func (t *Table) WantedWindow() (offset, limit int) {
 	first, rows := t.Visible()
 	limit = (1 + 2*screensAround) * rows
 	from, to := max(0, first-rows), min(t.total, first+2*rows)
-	if len(t.sorted) > 0 && from >= t.offset && to <= t.offset+len(t.sorted) {
+	again := min(len(t.sorted), limit) // what the same window would bring: fewer rows after the screen shrank
+	if again > 0 && from >= t.offset && to <= t.offset+again {
 		return t.offset, limit
 	}
 	return max(0, first-screensAround*rows), limit

@@ -119,3 +119,17 @@ func TestAwaitedRowsArePlaceholders(t *testing.T) {
 		t.Errorf("the cursor is on %q", got)
 	}
 }
+
+// TestWindowAfterTheScreenShrank: less is asked for, and what the screen shows is in it.
+func TestWindowAfterTheScreenShrank(t *testing.T) {
+	t.Parallel()
+	table, list := newWindowTable(), numbers(100)
+	table.View(dark, 40, 31)
+	answer(table, list)
+	table.HandleKey("end")
+	table.View(dark, 40, 4)
+	answer(table, list)
+	if got := ansi.Strip(table.View(dark, 40, 4)); strings.Contains(got, "…") || table.SelectedKey() != "row-0000099" {
+		t.Errorf("%q is selected in\n%s", table.SelectedKey(), got)
+	}
+}
