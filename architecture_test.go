@@ -183,6 +183,7 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestTheConsoleSeesOnlyContracts(t *testing.T) {
 	t.Parallel()
 	contracts := []string{"unibus/core", "unibus/core/admin", "unibus/core/cluster", "unibus/core/migrate"}
+	contracts = append(contracts, "unibus/core/doctor", "unibus/core/guide") // pure: the types of a check, and checklists
 	for _, p := range load(t) {
 		console := under(p.name(), "tui") && p.name() != "tui/tuitest"
 		if console {

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"unibus/core"
+	"unibus/core/guide"
 	"unibus/tui/action"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -17,7 +18,10 @@ const maxHistory = 100
 
 // completions are the words that Tab completes after the colon.
 func (m *Model) completions() []string {
-	out := []string{"help", "quit", "pause-screen"}
+	out := []string{"help", "quit", "pause-screen", "guide"}
+	for _, g := range guide.All() {
+		out = append(out, "guide "+g.Name)
+	}
 	for _, mode := range theme.Modes() {
 		out = append(out, "theme "+string(mode))
 	}
@@ -89,6 +93,8 @@ func (m *Model) runCommandLine(line string) (cmd tea.Cmd, known bool) {
 		m.togglePause()
 	case "pause":
 		m.showToast(theme.Warn, ":pause-screen pauses the screen, :migrate pause the migration.")
+	case "guide":
+		return m.showGuide(strings.Fields(line)[1:]), true
 	case "theme":
 		m.setTheme(strings.TrimSpace(arg))
 	default:

@@ -39,6 +39,8 @@ func (m *Model) footerLine(rc page.RenderContext) string {
 		return t.Paint(theme.Accent, widget.Truncate(t, "Looking up "+widget.Sanitize(m.lookUp.what)+"; esc cancels.", m.width-2))
 	case m.help != nil:
 		return m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
+	case m.guide != nil:
+		return m.drawKeyHints(m.guide.keyHints())
 	}
 	return m.drawKeyHints(m.keyHints(rc))
 }

@@ -42,6 +42,7 @@ func (m *Model) helpLines(w int) []string {
 		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
 		head("Commands") + t.Paint(theme.Dim, "   type them after :"),
 		row("PAGE", "open a page by its name, or by the beginning of it"), row("theme NAME", "colors: "+theme.ModeNames()),
+		row("guide NAME", "a checklist for when something is broken; :guide lists them"),
 		row("help  quit", "this list; end the console"), "",
 		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
 	}

@@ -84,6 +84,8 @@ type Model struct {
 	history    []string
 	openDialog *dialogState
 	help       *help
+	guide      *openGuide // instead of the page, nil if none
+	round      *openGuide // the last guide that was closed before it was done
 	toast      toast
 	running    *runningAction // the action that has not returned, nil if none
 	lookUp     *lookUp        // the typed command that waits for its users, nil if none

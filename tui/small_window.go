@@ -37,6 +37,9 @@ func (m *Model) smallWindowLines() []string {
 	if m.toast.text != "" {
 		lines = append(lines, m.toast.text)
 	}
+	if m.guide != nil {
+		return append(lines, m.guide.openStepLines()...)
+	}
 	st := m.snapshot.Status.Value
 	lines = append(lines, st.Sentence)
 	if st.Do != "" {

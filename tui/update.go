@@ -21,6 +21,10 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.dirty = true
 	}
 	wanted := m.currentPage().Subscription(m.renderContext())
+	if m.guide != nil {
+		m.guide.fill(m.snapshot, m.displayTime())
+		wanted.Replicas = m.guide.report.NeedsProof
+	}
 	if missing := m.missingInPause(wanted, m.pageIndex != before); missing != "" {
 		m.resume()
 		m.showToast(theme.Dim, "Resumed: this "+missing+" was not in the paused snapshot.")
@@ -128,6 +132,10 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 			m.help = nil
 		}
 		return nil
+	case m.guide != nil && m.guide.scroll.HandleKey(key):
+		return nil
+	case m.guide != nil:
+		return m.handleGuideKey(key)
 	}
 	return m.handlePageKey(key)
 }
@@ -188,8 +196,11 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	return nil
 }
 
-// openTarget opens the page and the row that a page's key leads to.
+// openTarget opens the guide, or the page and the row, that a page's key leads to.
 func (m *Model) openTarget(r page.KeyResult) {
+	if r.Guide != nil {
+		m.openGuide(r.Guide)
+	}
 	if r.Goto == "" {
 		return
 	}
@@ -203,7 +214,10 @@ func (m *Model) openTarget(r page.KeyResult) {
 	}
 }
 
-func (m *Model) showPage(i int) { m.pageIndex = i }
+func (m *Model) showPage(i int) {
+	m.closeGuide()
+	m.pageIndex = i
+}
 
 // goBack closes the innermost thing: the toast, a command that waits for its users, the open row, the filter, the
 // marks, then the page. The filter goes before the marks so that the operator

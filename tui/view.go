@@ -53,8 +53,11 @@ func (m *Model) draw() string {
 }
 
 func (m *Model) drawBody(rc page.RenderContext) string {
-	if m.help != nil {
+	switch {
+	case m.help != nil:
 		return m.helpView(rc.Width, rc.Height)
+	case m.guide != nil:
+		return m.guide.view(rc)
 	}
 	return widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
 }

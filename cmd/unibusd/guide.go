@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -61,13 +60,9 @@ func (g *guideFlags) list(c *cobra.Command) error {
 }
 
 func (g *guideFlags) run(ctx context.Context, c *cobra.Command, args []string) error {
-	of, err := guide.Named(args[0])
+	of, named, err := guide.Parse(args)
 	if err != nil {
 		return err
-	}
-	if len(args)-1 != len(of.Args) {
-		return core.Errorf(core.KindInvalid, "the guide %s takes %v, not %d arguments", of.Name, of.Args, len(args)-1).
-			WithNext("for example: unibusd guide %s", strings.Join(append([]string{of.Name}, of.Args...), " "))
 	}
 	since, err := g.parseSince()
 	if err != nil {
@@ -78,7 +73,7 @@ func (g *guideFlags) run(ctx context.Context, c *cobra.Command, args []string) e
 		return err
 	}
 	defer cl.Close()
-	f := filler{cl: cl, guide: of, args: args[1:], since: since, name: g.named}
+	f := filler{cl: cl, guide: of, args: named, since: since, name: g.named}
 	report, err := f.fill(ctx)
 	if g.wait {
 		report, err = f.await(ctx, report, err, c.PrintErrln)
@@ -135,9 +130,7 @@ type filler struct {
 	since core.Millis // 0: from the first answer on
 	name  func(line string) string
 
-	proof  []doctor.Check // that every replica holds the same rows
-	proven string         // of which runs, and when
-	at     time.Time
+	proof guide.Proof // that every replica holds the same rows
 }
 
 func (f *filler) fill(ctx context.Context) (guide.Report, error) {
@@ -148,7 +141,10 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 	if f.since == 0 {
 		f.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
 	}
-	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args, Proof: f.proofOf(st)}
+	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args}
+	if f.proof.Holds(st.View, time.Now()) {
+		facts.Proof = f.proof.Checks
+	}
 	report := f.guide.Fill(facts)
 	if report.NeedsProof {
 		if facts.Proof, err = f.compare(ctx, st); err != nil {
@@ -201,28 +197,8 @@ func (f *filler) compare(ctx context.Context, st admin.Status) ([]doctor.Check, 
 	case err != nil:
 		return nil, err
 	}
-	f.proof, f.proven, f.at = checked.Checks, runsOf(st), time.Now()
-	return f.proof, nil
-}
-
-// proofHolds is how long a comparison is good for the same runs of the same nodes: while a
-// step is waited for the replicas are not read all the time.
-const proofHolds = 30 * time.Second
-
-func (f *filler) proofOf(st admin.Status) []doctor.Check {
-	good := doctor.Report{Checks: f.proof}.Worst() == doctor.OK
-	if f.proof == nil || !good || f.proven != runsOf(st) || time.Since(f.at) > proofHolds {
-		return nil
-	}
-	return f.proof
-}
-
-func runsOf(st admin.Status) string {
-	out := ""
-	for _, n := range st.Nodes {
-		out += fmt.Sprintf("%s %s %v;", n.Name, n.ID, n.Online)
-	}
-	return out
+	f.proof = guide.Proof{Checks: checked.Checks, Runs: guide.RunsOf(st.View), At: time.Now()}
+	return f.proof.Checks, nil
 }
 
 // await fills the guide in again until it is done, unsafe or not applicable, or ctx ends.

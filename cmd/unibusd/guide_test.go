@@ -239,6 +239,12 @@ func TestGuideNamesTheGivenConnection(t *testing.T) {
 	if got := g.named("unibusd node resume n1"); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	golden := read(t, filepath.Join("..", "..", "core", "guide", "testdata", "guides.txt"))
+	for line := range strings.Lines(golden) { // the console does not know our commands, and asks the guide
+		if _, line, ok := strings.Cut(strings.TrimSpace(line), "type: "); ok && (g.named(line) != line) != guide.NeedsConnection(line) {
+			t.Errorf("%s: the console says %v", line, guide.NeedsConnection(line))
+		}
+	}
 	if got, want := g.named("systemctl restart unibusd"), "systemctl restart unibusd"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

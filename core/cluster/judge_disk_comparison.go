@@ -186,7 +186,7 @@ func fillingDisk(v View, i Info, d Disk, l Level) Finding {
 	case l == Critical:
 		means = ": soon every write fails there, revocations included."
 	}
-	return Finding{l, "node." + i.Name, text + means, fmt.Sprintf("free space on %s; this shows what takes it: du -xh -d1 %s", i.Name, core.ShellQuote(d.Path))}
+	return Finding{l, "node." + i.Name, text + means, fmt.Sprintf("free space on %s; this shows what takes it: du -xh -d1 %s", i.Name, core.ShellQuote(d.Path)) + guided("disk-full")}
 }
 
 // bytesText is a size as disks are measured.
@@ -254,7 +254,7 @@ func renewedNodes(v View, now time.Time) []Finding {
 		if behind := v.notCurrentOn(n.Name); len(behind) > 0 || Age(since, now) < renewedSettles {
 			f.Level = Degraded
 			f.Text = fmt.Sprintf("%s began with an empty data directory at %s, and takes its replicas from the other nodes. A second node that stops or begins empty meanwhile can lose data.", n.Name, clock(since, now))
-			f.Next = "wait a minute, and stop no other node before this finding is a note"
+			f.Next = "wait a minute, and stop no other node before this finding is a note" + guided("disk-wiped "+n.Name)
 		}
 		fs = append(fs, f)
 	}

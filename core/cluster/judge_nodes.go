@@ -133,7 +133,7 @@ func turnedOff(n Node) Finding {
 	return Finding{
 		Degraded, "node." + n.Name,
 		fmt.Sprintf("JetStream has turned itself off on %s, as it does where a disk is full: its replicas stand still, and it does not count for a majority.", n.Name),
-		"free disk space in the data directory of " + n.Name + ", then restart unibusd there",
+		"free disk space in the data directory of " + n.Name + ", then restart unibusd there" + guided("disk-full"),
 	}
 }
 

@@ -258,13 +258,13 @@ func majorityLost(v View, now time.Time) Finding {
 	short := m.Needed - m.Online
 	silent := v.silent()
 	if off := v.off(); len(off) > 0 && len(silent) < short {
-		return Finding{Critical, "meta", text, fmt.Sprintf("free disk space on the disks of %s, and restart unibusd there", join(off))}
+		return Finding{Critical, "meta", text, fmt.Sprintf("free disk space on the disks of %s, and restart unibusd there", join(off)) + guided("disk-full")}
 	}
 	if len(silent)+v.neverHeard() == 0 {
 		return Finding{Critical, "meta", text, "read the log of " + join(v.online()) + ": JetStream has not started there"}
 	}
 	if len(silent) < short {
-		return Finding{Critical, "meta", text, fmt.Sprintf("start unibusd on %s more %s of routes", number(short), plural(short, "node", "nodes"))}
+		return Finding{Critical, "meta", text, fmt.Sprintf("start unibusd on %s more %s of routes", number(short), plural(short, "node", "nodes")) + guided("quorum-lost")}
 	}
 	which := either(silent)
 	switch {
@@ -276,7 +276,11 @@ func majorityLost(v View, now time.Time) Finding {
 	if v.onKV() {
 		text += fmt.Sprintf(" Nothing is lost while the %s of %s exist%s.", plural(len(silent), "disk", "disks"), which, plural(len(silent), "s", ""))
 	}
-	return Finding{Critical, "meta", text, v.reviveAdvice(silent, which)}
+	next := v.reviveAdvice(silent, which)
+	if strings.HasPrefix(next, "start ") { // the guide starts nodes, and mends no routes
+		next += guided("quorum-lost")
+	}
+	return Finding{Critical, "meta", text, next}
 }
 
 // meaning says what the want of a majority does to users, and where SQLite serves in spite of it.

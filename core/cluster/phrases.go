@@ -123,3 +123,6 @@ func shorts(buckets []string) []string {
 	}
 	return out
 }
+
+// guided names the guide that leads through the whole repair. It comes last: the console opens it.
+func guided(name string) string { return "; step by step: unibusd guide " + name }

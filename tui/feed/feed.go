@@ -9,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/doctor"
 	"unibus/core/migrate"
 )
 
@@ -22,6 +23,7 @@ type Client interface {
 	RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
+	Doctor(ctx context.Context, r admin.DoctorRequest) (doctor.Report, error)
 	Connected() string // the connected node, "" if none
 	Server() string    // its URL
 }

@@ -9,6 +9,8 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
+	"unibus/core/guide"
 	"unibus/core/migrate"
 	"unibus/tui/feed"
 )
@@ -21,6 +23,7 @@ type fakeSource struct {
 	users           func(r core.UserPageRequest) (core.UserPage, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
+	comparisons     int
 }
 
 func (s *fakeSource) Status(ctx context.Context) (admin.Status, error) {
@@ -58,6 +61,11 @@ func (s *fakeSource) Rollout(context.Context) (admin.Rollout, error) {
 
 func (s *fakeSource) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit, error) {
 	return s.audit(r)
+}
+
+func (s *fakeSource) Doctor(context.Context, admin.DoctorRequest) (doctor.Report, error) {
+	s.comparisons++
+	return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK}}}, nil
 }
 func (s *fakeSource) Connected() string { return "n1" }
 func (s *fakeSource) Server() string    { return "tls://n1" }
@@ -384,5 +392,29 @@ func TestRoomPagesAreFetchedAsSubscribed(t *testing.T) {
 		if len(d.Members) != want || p.pages != want || d.Keys == nil || d.Count != 5 || (d.Next == "") != (want == 5) {
 			t.Errorf("%d pages wanted: %d members, %d asked for, next %q", pages, len(d.Members), p.pages, d.Next)
 		}
+	}
+}
+
+// TestReplicasAreComparedWhileAGuideNeedsIt: a comparison reads every replica. It is one of
+// the runs that were seen before it.
+func TestReplicasAreComparedWhileAGuideNeedsIt(t *testing.T) {
+	t.Parallel()
+	v := cluster.View{Nodes: []cluster.Node{{Name: "n1", ID: "run-1", Online: true}}}
+	s := &fakeSource{
+		status: func() (admin.Status, error) { return admin.Status{View: v}, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+	}
+	f := feed.New(feed.Config{Client: s})
+	if f.PollOnce(context.Background()); s.comparisons != 0 {
+		t.Fatal("the replicas were compared for nobody")
+	}
+	f.Subscribe(feed.Subscription{Replicas: true})
+	p := f.PollOnce(context.Background()).Replicas.Value
+	if s.comparisons != 1 || p.Runs != guide.RunsOf(v) || !p.Holds(v, p.At) {
+		t.Errorf("%d comparisons, %+v", s.comparisons, p)
+	}
+	v.Nodes[0].ID = "run-2"
+	if p.Holds(v, p.At) {
+		t.Error("the comparison holds for another run")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/guide"
 	"unibus/core/migrate"
 )
 
@@ -112,5 +113,16 @@ func (f *Feed) pollAudit(ctx context.Context) {
 				return AuditLog{}, err
 			}
 			return log.appendOlder(older), nil
+		}, nil)
+}
+
+// pollReplicas has a node compare the replicas. A node that restarts meanwhile is not proven,
+// so the runs are those of before.
+func (f *Feed) pollReplicas(ctx context.Context) {
+	runs := guide.RunsOf(f.Snapshot().Status.Value.View)
+	poll(ctx, f, func(s *Snapshot) *Topic[guide.Proof] { return &s.Replicas },
+		func(ctx context.Context) (guide.Proof, error) {
+			r, err := f.cfg.Client.Doctor(ctx, admin.DoctorRequest{ReplicasOnly: true})
+			return guide.Proof{Checks: r.Checks, Runs: runs, At: f.cfg.Now()}, err
 		}, nil)
 }

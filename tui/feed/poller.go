@@ -11,6 +11,12 @@ import (
 // slowTimeout is the time for a request that waits for every node or reads a stream.
 const slowTimeout = 5 * time.Second
 
+// A comparison reads every replica, so that it is not repeated at once.
+const (
+	replicasTimeout  = 5 * time.Minute
+	replicasInterval = 10 * time.Second
+)
+
 // poller polls one topic.
 type poller struct {
 	trigger  chan struct{} // starts the next poll at once
@@ -56,6 +62,11 @@ func (f *Feed) newPollers() []poller {
 			timeout: slowTimeout, interval: every(f.cfg.AuditInterval), poll: f.pollAudit, extends: extendsAudit,
 			shown:     func(sub Subscription) bool { return sub.Audit },
 			freshness: func(s *Snapshot) *Freshness { return &s.Audit.Freshness },
+		},
+		{
+			timeout: replicasTimeout, interval: every(replicasInterval), poll: f.pollReplicas,
+			shown:     func(sub Subscription) bool { return sub.Replicas },
+			freshness: func(s *Snapshot) *Freshness { return &s.Replicas.Freshness },
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/guide"
 	"unibus/core/migrate"
 )
 
@@ -65,6 +66,7 @@ type Snapshot struct {
 	Events    Topic[[]cluster.Event]
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
+	Replicas  Topic[guide.Proof]
 	Samples   []Sample // oldest first, at most maxSamples
 
 	UsersRequest core.UserPageRequest // that Users answers

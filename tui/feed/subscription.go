@@ -16,6 +16,7 @@ type Subscription struct {
 	RoomPages   int    // pages of its members; 0 is the first
 	Rollout     bool
 	Audit       bool
+	Replicas    bool   // a guide needs a comparison of the replicas
 	AuditBefore uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }
 

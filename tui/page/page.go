@@ -11,6 +11,7 @@ type KeyResult struct {
 	Goto    action.PageName // the page to open
 	OpenRow string          // the row to open there
 	Notice  string          // why the key did nothing, or not all of it
+	Guide   []string        // the guide to open, with its arguments
 }
 
 // KeyHint is one key in the footer.

@@ -10,6 +10,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
 	"unibus/core/migrate"
 )
 
@@ -24,6 +25,7 @@ type ClusterState struct {
 	Events    []cluster.Event
 	Rollout   admin.Rollout
 	Audit     []admin.AuditRecord // newest first
+	Replicas  []doctor.Check      // nil: they are equal
 }
 
 // FakeClient is a client without a cluster. It is safe for concurrent use.
@@ -207,6 +209,16 @@ func (f *FakeClient) Audit(ctx context.Context, r admin.AuditRequest) (admin.Aud
 			}
 		}
 		return out
+	})
+}
+
+// Doctor returns the state's comparison of the replicas.
+func (f *FakeClient) Doctor(ctx context.Context, _ admin.DoctorRequest) (doctor.Report, error) {
+	return read(ctx, f, func(state ClusterState) doctor.Report {
+		if state.Replicas != nil {
+			return doctor.Report{Checks: state.Replicas}
+		}
+		return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK, Text: "equal"}}}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"unibus/core/cluster"
+	"unibus/core/guide"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -82,4 +83,15 @@ func (m *Page) allFindings(rc page.RenderContext) string {
 		lines = append(lines, rc.DimIfStale(findingParagraph(rc, f, f.Next))...)
 	}
 	return rc.Fit(m.findingsScroll.VisibleLines(rc.Theme, lines, rc.Height))
+}
+
+// guideNamed is the guide of the worst finding whose next step names one, with its
+// arguments; nil without one.
+func guideNamed(rc page.RenderContext) []string {
+	for _, f := range rc.Snapshot.Status.Value.Findings {
+		if words := guide.NamedIn(f.Next); words != nil {
+			return words
+		}
+	}
+	return nil
 }

@@ -83,6 +83,9 @@ func verdictLines(rc page.RenderContext) []string {
 // HandleKey moves in the table of nodes. enter opens the node on its own page.
 func (m *Page) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	if m.findingsOpen {
+		if words := guideNamed(rc); key == "enter" && words != nil {
+			return page.KeyResult{Handled: true, Guide: words}
+		}
 		return page.KeyResult{Handled: m.findingsScroll.HandleKey(key)}
 	}
 	m.RefreshRows(rc)
@@ -106,6 +109,8 @@ func (m *Page) GoBack() bool {
 // KeyHints are the page's own keys.
 func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	switch {
+	case m.findingsOpen && guideNamed(rc) != nil:
+		return []page.KeyHint{{Key: "enter", Does: "guide " + widget.Sanitize(strings.Join(guideNamed(rc), " "))}, {Key: "esc", Does: "back"}}
 	case m.findingsOpen:
 		return []page.KeyHint{{Key: "esc", Does: "back"}}
 	case len(rc.Snapshot.Status.Value.Findings) > 0:
