@@ -46,8 +46,8 @@ func TestBadGuides(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"guide frobnicate":                  "there is no guide",
-		"guide node-lost n3":                "takes [OLD NEW], not 1 arguments",
-		"guide restart n1":                  "takes [], not 1 arguments",
+		"guide node-lost n3":                "takes OLD NEW, and 1 were given",
+		"guide restart n1":                  "takes no arguments, and 1 were given",
 		"guide restart --since yesterday":   `--since "yesterday" is not a time`,
 		"guide restart --identity none.nk":  "no node is named",
 		"guide quorum-lost --server x --no": "unknown flag",
