@@ -121,12 +121,61 @@ func (o *operator) do(s guide.Step) {
 		awaitStatusOf(o.t, o.Client(0, 1, 2), func(st admin.Status) bool { return !st.IsSilent(o.Configs[i].Name) })
 		return
 	}
+	if verb == "Take" {
+		o.forget(s)
+		return
+	}
 	for _, line := range s.Type {
 		o.log = append(o.log, s.Title)
 		words := strings.Fields(line)
 		if out, err := exec.Command(program(o.t, words[0]), words[1:]...).CombinedOutput(); err != nil {
 			o.t.Logf("%s: %v: %s", line, err, out) // an election may be under way: the guide says it again
 		}
+	}
+}
+
+// forget edits the configuration file that a step names, as an editor does it.
+func (o *operator) forget(s guide.Step) {
+	o.t.Helper()
+	if slices.Contains(o.log, s.Title) {
+		return // a file that changes all the time is not read
+	}
+	o.log = append(o.log, s.Title)
+	for i, c := range o.Configs {
+		if file := c.Data + ".toml"; strings.Contains(s.Title, file) {
+			c.Operators = slices.DeleteFunc(slices.Clone(c.Operators), func(op core.Operator) bool { return strings.Contains(s.Do, op.Key) })
+			o.Configs[i] = c
+			nodetest.WriteConfig(o.t, file, c, "")
+		}
+	}
+}
+
+// TestGuideOfALostOperatorKey: an admin's key is stolen. Another admin follows the guide: every
+// node refuses the key, and no configuration file names it in the end.
+func TestGuideOfALostOperatorKey(t *testing.T) {
+	t.Parallel()
+	nodetest.SkipShort(t)
+	bo := nodetest.Identity(t)
+	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{
+		Store: "kv", Listed: true, Operators: []core.Operator{{Key: bo.Public(), Role: core.OperatorAdmin, Name: "bo"}},
+	})
+	cl := p.Client(0, 1, 2)
+	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Verdict == cluster.Healthy })
+	o := &operator{Processes: p, t: t, flags: []string{"--server", strings.Join(p.URLs(0, 1, 2), ","), "--identity", p.AdminSeedFile}}
+	o.follow("guide", "operator-key-lost", "bo")
+	took := slices.DeleteFunc(slices.Clone(o.log), func(s string) bool { return !strings.HasPrefix(s, "Take the key out of ") })
+	if !strings.HasPrefix(o.log[0], "Remove bo") || len(slices.Compact(took)) != 3 {
+		t.Errorf("the guide said %q", o.log)
+	}
+	for i := range p.Configs {
+		if nc, err := p.Connect(i, bo); err == nil {
+			nc.Close()
+			t.Errorf("%s admits the key", p.Configs[i].Name)
+		}
+	}
+	var r guide.Report
+	if code := o.run(&r, "guide", "operator-key-lost", "eve"); code != exitNotApplicable {
+		t.Errorf("an unknown operator: exit %d: %s", code, r.Text)
 	}
 }
 

@@ -89,6 +89,7 @@ func All() []Guide {
 		{"disk-wiped", "Bring a node back whose data directory is empty", []string{"NODE"}, diskWiped},
 		{"disk-full", "Free disk space where it is full, and bring JetStream back", nil, diskFull},
 		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},
+		{"operator-key-lost", "Make every node refuse an operator's key that was lost or stolen", []string{"OPERATOR"}, operatorKeyLost},
 	}
 }
 

@@ -105,6 +105,27 @@ func wrongReplica(f *Facts) {
 	f.Proof = []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.Wrong, Text: "the replica of UNIBUS_users on n2 differs from the others in 1 rows"}}
 }
 
+// operators gives every node the admin bo, and perhaps another one.
+func operators(another bool) func(*Facts) {
+	return func(f *Facts) {
+		for i := range f.Nodes {
+			o := &cluster.Operators{File: "/etc/unibus/unibusd.toml", List: []core.Operator{{Key: "UBO", Role: core.OperatorAdmin, Name: "bo"}, {Key: "UVI", Role: core.OperatorViewer, Name: "vi"}}}
+			if another {
+				o.List = append(o.List, core.Operator{Key: "UANA", Role: core.OperatorAdmin, Name: "ana"})
+			}
+			f.Nodes[i].Info.Operators = o
+		}
+	}
+}
+
+// removedOperator has bo removed, whom every configuration file still names.
+func removedOperator(f *Facts) {
+	for i := range f.Nodes {
+		o := f.Nodes[i].Info.Operators
+		o.Removed, o.Leftover, o.List = []core.RemovedOperator{{Operator: o.List[0]}}, o.List[:1], o.List[1:]
+	}
+}
+
 // all does one after the other.
 func all(changes ...func(*Facts)) func(*Facts) {
 	return func(f *Facts) {
@@ -198,6 +219,19 @@ func cases() []guideCase {
 		{"node-lost", "it was removed, and the new one is down", all(args("n0", "n3"), lose("n3"), func(f *Facts) {
 			f.Removed = []core.NodeChange{{Name: "n0", State: core.NodeRemoved}}
 		}), HasNext, "Next: Replace n0 by n3."},
+		{"operator-key-lost", "another admin is there", all(args("bo"), operators(true)), HasNext, "Next: Remove bo (UBO)."},
+		{"operator-key-lost", "nobody else is an admin", all(args("UBO"), operators(false)), HasNext, "Next: Another admin can act."},
+		{"operator-key-lost", "a node that is down", all(args("bo"), operators(true), lose("n3"), removedOperator), HasNext, "Wait: not known of: n3."},
+		{"operator-key-lost", "two files name it", all(args("bo"), operators(true), removedOperator), HasNext, "Next: Take the key out of /etc/unibus/unibusd.toml on n1"},
+		{"operator-key-lost", "no file names it", all(args("bo"), operators(true), removedOperator, func(f *Facts) {
+			for i := range f.Nodes {
+				f.Nodes[i].Info.Operators.Leftover = nil
+			}
+		}), AllDone, "Every node refuses the key of bo (UBO)"},
+		{"operator-key-lost", "two have the name", all(args("bo"), operators(true), func(f *Facts) {
+			f.Nodes[1].Info.Operators.List = append(f.Nodes[1].Info.Operators.List, core.Operator{Key: "UBOTWO", Role: core.OperatorViewer, Name: "bo"})
+		}), NotApplicable, "several operators are named bo; give the key of the lost one: UBO, UBOTWO."},
+		{"operator-key-lost", "an unknown operator", all(args("eve"), operators(true)), NotApplicable, "no node that answers has or had an operator eve."},
 		{"node-lost", "an unknown node", args("n8", "n9"), NotApplicable, "no node is named n8"},
 	}
 }
