@@ -44,11 +44,18 @@ func TestPreviousRelease(t *testing.T) {
 		ending, err = r.addWithEnd(1)
 		return err
 	})
+	second, err := r.addWithEnd(1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.run(2, *previousRelease) // back, although a row is there that it does not know
 	r.addAtEachNode()
 	if nc, err := p.Connect(2, ending); err == nil {
 		nc.Close()
 		t.Error("the older node admits a user whose end it does not know")
+	}
+	if u, err := p.Client(0).UserRevoke(t.Context(), second.Public()); err != nil || u.Status != core.UserRevoked {
+		t.Errorf("revoking a user beside the older node: %+v, %v", u, err)
 	}
 	r.run(2, program(t, "unibusd"))
 	r.addAtEachNode()

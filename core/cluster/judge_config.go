@@ -35,7 +35,7 @@ func namesWhere(infos []Info, is func(Info) bool) []string {
 // judgeConfig looks at how the nodes were started.
 func judgeConfig(v View, now time.Time) []Finding {
 	infos := v.infos()
-	fs := slices.Concat(judgeProtocols(v), Exposed(infos), differences(infos), judgeOperators(infos, now), judgeDiskComparison(v, now), otherKeys(infos), fileFaults(infos))
+	fs := slices.Concat(judgeProtocols(v), judgeUnreadable(v), Exposed(infos), differences(infos), judgeOperators(infos, now), judgeDiskComparison(v, now), otherKeys(infos), fileFaults(infos))
 	if lazy := namesWhere(infos, func(i Info) bool { return !i.SyncWrites }); v.Clustered && len(lazy) > 0 {
 		fs = append(fs, Finding{
 			Degraded, "config",

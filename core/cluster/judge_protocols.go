@@ -19,3 +19,29 @@ func judgeProtocols(v View) []Finding {
 	}
 	return nil
 }
+
+// userEndsFrom is the protocol from which on a node reads users with an end.
+const userEndsFrom = 2
+
+// judgeUnreadable finds nodes of an older release that refuse users because they cannot
+// read their ends. Such a node says nothing of it itself.
+func judgeUnreadable(v View) []Finding {
+	if !v.onKV() {
+		return nil
+	}
+	infos := v.infos()
+	users := 0
+	for _, i := range infos {
+		users = max(users, i.UsersWithEnd)
+	}
+	names := namesWhere(infos, func(i Info) bool { return i.Protocols.OrFirst().Newest < userEndsFrom })
+	if users == 0 || len(names) == 0 {
+		return nil
+	}
+	return []Finding{{
+		Degraded, "config",
+		fmt.Sprintf("%s %s an older release, which cannot read %s with an end: it refuses them, and lists of users fail there.",
+			join(names), plural(len(names), "runs", "run"), number(users)+" "+plural(users, "user", "users")),
+		"upgrade unibusd on " + join(names) + ", as docs/operations/upgrades.md says",
+	}}
+}

@@ -184,6 +184,9 @@ func clusterViews() []judged {
 		{"releases that do not work together", with(healthy(3, 3), func(v *View) {
 			v.Nodes[2].Info.Version, v.Nodes[2].Info.Protocols = "4.0", core.Protocols{Newest: 4, Oldest: 3}
 		})},
+		{"an older node that cannot read users with an end", with(healthy(3, 3), func(v *View) {
+			v.Nodes[0].Info.Protocols, v.Nodes[0].Info.UsersWithEnd = core.OwnProtocols(), 2
+		})},
 		{"a node runs twice", with(healthy(3, 3), func(v *View) {
 			v.DuplicateNames = []DuplicateName{{Name: "n2", Runs: []Run{
 				{ID: "A", Address: "203.0.113.2", Host: "beta", PID: 12, Listen: "0.0.0.0:4222", Started: ago(time.Hour)}, {ID: "B", Address: "203.0.113.9"}, {ID: "C"},

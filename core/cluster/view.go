@@ -97,6 +97,7 @@ type Info struct {
 	Name           string          `json:"name"`
 	Version        string          `json:"version"`
 	Protocols      core.Protocols  `json:"protocols,omitzero"` // zero: an older node
+	UsersWithEnd   int             `json:"users_with_end,omitempty"`
 	PID            int             `json:"pid"`
 	BusAuth        core.BusAuth    `json:"bus_auth"`
 	TLS            bool            `json:"tls"`

@@ -26,7 +26,7 @@ func (n *Node) answerInfo(q infoRequest) cluster.Info {
 func (n *Node) info() cluster.Info {
 	v := n.selector.selection()
 	i := cluster.Info{
-		Name: n.cfg.Name, Version: n.cfg.Version, Protocols: n.protocols, PID: os.Getpid(),
+		Name: n.cfg.Name, Version: n.cfg.Version, Protocols: n.protocols, UsersWithEnd: n.sessions.expiry.count(), PID: os.Getpid(),
 		BusAuth: n.cfg.BusAuth, TLS: n.bus.HasTLS(), Listen: n.bus.Addr(), Loopback: config.Loopback(cmp.Or(n.bus.Addr(), n.cfg.Listen)),
 		Store: n.cfg.Store, Replicas: n.cfg.Replicas, Serving: v.serving, SyncWrites: n.bus.SyncsWrites(),
 		ProvenMS: n.selector.proofAge(), Ready: v.rowsReady,

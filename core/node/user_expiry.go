@@ -88,6 +88,13 @@ func (e *userExpiry) read(ctx context.Context, st core.Store) error {
 	return nil
 }
 
+// count is how many users have an end.
+func (e *userExpiry) count() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.ends)
+}
+
 // takeOver are the users whose sessions have to end now. first is true once for each end.
 func (e *userExpiry) takeOver(now time.Time) (over []expiredUser) {
 	e.mu.Lock()

@@ -151,6 +151,10 @@ type message struct {
 	expect *uint64   // the revision that the key must have, 0: must not be there; nil: any
 	guard  *uint64   // the revision that the bucket's guard must have; not together with expect
 	header [2]string // one more header, "": none
+
+	// A version that every node of the cluster reads, or refuses to read already: the version
+	// of the row in whose place this one is.
+	known int
 }
 
 func (m message) encode(bucket string) *nats.Msg {

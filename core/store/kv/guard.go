@@ -210,11 +210,14 @@ func (s *Store) refused(wb *watchedBucket, messages []message) error {
 	return s.onWrite(wb.bucket, messages[0].key)
 }
 
-// unreadable refuses rows that a node of the cluster could not read.
+// unreadable refuses rows that a node of the cluster could not read. A row that it refuses
+// already may change: a revocation, above all, must be possible.
 func (s *Store) unreadable(messages []message) error {
 	needed := 0
 	for _, m := range messages {
-		needed = max(needed, core.ValueVersion(m.value))
+		if version := core.ValueVersion(m.value); version > m.known {
+			needed = max(needed, version)
+		}
 	}
 	if s.newestReadable == nil || needed <= core.FirstValueVersion {
 		return nil

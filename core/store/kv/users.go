@@ -250,9 +250,10 @@ func (s *Store) changeUserOnce(ctx context.Context, id core.UserID, edit func(*c
 	if err != nil {
 		return core.User{}, err
 	}
+	known := core.ValueVersion(core.UserRow(u).Value)
 	edit(&u)
 	row := core.UserRow(u)
-	batch := []message{{key: row.Key, value: row.Value, expect: &rev}}
+	batch := []message{{key: row.Key, value: row.Value, expect: &rev, known: known}}
 	if allow != nil || u.Role == core.RoleAdmin { // an operator's change of a member contends with no other
 		batch = append(batch, message{key: keyAdmins, value: []byte(token()), expect: &admins})
 	}
@@ -295,7 +296,8 @@ func (s *Store) SetKEMKey(ctx context.Context, id core.UserID, key []byte, at co
 			return core.User{}, err
 		}
 		u.KEMKey, u.Updated = bytes.Clone(key), at
-		_, err = s.replace(ctx, core.UserRow(u), rev)
+		row := core.UserRow(u)
+		_, err = s.set(ctx, message{key: row.Key, value: row.Value, expect: &rev, known: core.ValueVersion(row.Value)}, row.Table)
 		if core.KindOf(err) != core.KindConflict {
 			return u, err
 		}
