@@ -35,7 +35,7 @@ func TestServedCertificate(t *testing.T) {
 		"a pair for another host":              {func(t *testing.T, r *fixture) { r.putPair(t, "192.0.2.9", -day, day) }, "it is not for 127.0.0.1"},
 		"no certificate":                       {func(t *testing.T, r *fixture) { must(t, os.Remove(r.file(keys.NodeCertFile))) }, "does not exist"},
 		"no key":                               {func(t *testing.T, r *fixture) { must(t, os.Remove(r.file(keys.NodeKeyFile))) }, "does not exist"},
-		"no text":                              {func(t *testing.T, r *fixture) { r.put(t, []byte("x")) }, "do not belong together or are damaged"},
+		"no text":                              {func(t *testing.T, r *fixture) { r.put(t, []byte("x")) }, "holds no certificate in PEM form"},
 		"a key that others can read":           {func(t *testing.T, r *fixture) { must(t, os.Chmod(r.file(keys.NodeKeyFile), 0o644)) }, "can be read by others"},
 		"a good pair":                          {func(t *testing.T, r *fixture) { r.putPair(t, "127.0.0.1", -day, day) }, ""},
 	} {

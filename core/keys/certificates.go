@@ -389,6 +389,21 @@ func Pool(certs []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
+// checkPEM refuses a file without a block whose type ends so. A file of the other kind is
+// named: the two settings may be exchanged.
+func checkPEM(path string, data []byte, suffix, what string) error {
+	blocks, whole := pemBlocks(data)
+	if !whole || slices.ContainsFunc(blocks, func(b *pem.Block) bool { return strings.HasSuffix(b.Type, suffix) }) {
+		return nil // a damaged file has an error of its own
+	}
+	if len(blocks) > 0 {
+		return core.Errorf(core.KindInvalid, "%s holds no %s, but this: %s", path, what, blocks[0].Type).
+			WithNext("give the certificate and its private key each in its own setting; they may be exchanged")
+	}
+	return core.Errorf(core.KindInvalid, "%s holds no %s in PEM form", path, what).
+		WithNext("give the file that `unibusd cert node` has written; one in DER form is converted with openssl")
+}
+
 // LoadPair reads a certificate and its key. KindNotFound where a file is missing,
 // KindInvalid where they are damaged or do not belong together, KindRefused
 // where others may read the key.
@@ -397,11 +412,17 @@ func LoadPair(certPath, keyPath string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, certUnreadable(certPath, err)
 	}
+	if err := checkPEM(certPath, certPEM, "CERTIFICATE", "certificate"); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(keyPath); errors.Is(err, fs.ErrNotExist) {
 		return nil, core.Errorf(core.KindNotFound, "the key file %s does not exist", keyPath).WithNext("check the path")
 	}
 	keyPEM, err := readPrivate(keyPath, "the key file")
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPEM(keyPath, keyPEM, "PRIVATE KEY", "private key"); err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)

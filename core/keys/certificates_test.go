@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,49 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFilesOfTheOtherKind: a certificate and a key that were exchanged, and files that are
+// not PEM, are named as what they are.
+func TestFilesOfTheOtherKind(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	must(t, keys.WriteCA(dir))
+	must(t, keys.NodeCert(dir, "n1", []string{"127.0.0.1"}, dir))
+	cert, key := filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile)
+	der := filepath.Join(dir, "der")
+	if err := os.WriteFile(der, []byte{0x30, 0x82, 0x01}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ cert, key, want string }{
+		"exchanged":                {key, cert, keys.NodeKeyFile + " holds no certificate, but this:"},
+		"the certificate twice":    {cert, copyPrivate(t, cert), "holds no private key, but this: CERTIFICATE"},
+		"a certificate in DER":     {der, key, "der holds no certificate in PEM form"},
+		"a key in DER":             {cert, der, "der holds no private key in PEM form"},
+		"an empty certificate":     {copyOf(t, nil), key, "holds no certificate in PEM form"},
+		"a certificate cut in two": {copyOf(t, []byte("-----BEGIN CERTIFICATE-----\nAA")), key, "do not belong together or are damaged"},
+	} {
+		_, err := keys.LoadPair(c.cert, c.key)
+		if core.KindOf(err) != core.KindInvalid || !strings.Contains(err.Error(), c.want) || core.AsError(err).Next == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func copyPrivate(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copyOf(t, data)
+}
+
+func copyOf(t *testing.T, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
