@@ -42,8 +42,8 @@ func operatorKeyLost(c *checklist) {
 		c.forgottenBy(n, lost.Key)
 	}
 	if !c.open {
-		c.report.Text = fmt.Sprintf("Every node refuses the key of %s, and no configuration file names it. Read what was done with it: unibusd audit --since 7d --operator %s. "+
-			"A removed key never comes back: give the same person a new one.", named, lost.Key)
+		c.report.Text = fmt.Sprintf("Every node refuses the key of %s, and no configuration file names it. A removed key never comes back: give the same person a new one. "+
+			"Read what was done with it: unibusd audit --since 7d --operator %s", named, lost.Key)
 	}
 }
 
