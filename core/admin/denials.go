@@ -3,13 +3,14 @@ package admin
 import (
 	"cmp"
 	"context"
-	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"unibus/core"
 	"unibus/core/audit"
+	"unibus/core/auth"
 )
 
 // Denial is what the audit says of a user whom an action denies, now or from a time on. A
@@ -21,65 +22,131 @@ type Denial struct {
 	Record    AuditRecord `json:"record"`
 }
 
+// clockMargin is how far apart the clocks of two nodes may be: either is within the window of
+// the operator whose requests both accept.
+const clockMargin = core.Millis(2 * auth.Window / time.Millisecond)
+
 // Denials returns the users whom the audit has as revoked or with an end, by the last action
 // about each that was done at or after since, the oldest first. What failed is no action;
-// what may have been done denies the user, and admits none.
+// what may have been done denies the user, and admits none. The sequence of the records says
+// which action was the last one. Where two have none in common, clocks cannot tell unless they
+// are further apart than clockMargin: then the denial counts, because a user who is denied
+// without need can be activated, and one who is admitted is not noticed.
 func Denials(records []AuditRecord, since core.Millis) []Denial {
-	f := denialFold{revoked: map[core.UserID]Denial{}, ends: map[core.UserID]Denial{}}
-	records = slices.Clone(records)
-	slices.SortStableFunc(records, func(a, b AuditRecord) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq)) })
+	acts := map[subject][]Denial{}
 	for _, r := range records {
-		if r.At+core.Millis(r.TookMS) >= since { // it was asked for before, and done after that
-			f.add(r)
+		if s, d, ok := denialOf(r); ok {
+			acts[s] = append(acts[s], d)
 		}
 	}
-	out := slices.AppendSeq(slices.AppendSeq([]Denial{}, maps.Values(f.revoked)), maps.Values(f.ends))
+	out := []Denial{}
+	for _, all := range acts {
+		if d, ok := strictest(standing(all), since-clockMargin); ok {
+			out = append(out, d)
+		}
+	}
 	slices.SortFunc(out, func(a, b Denial) int {
 		return cmp.Or(cmp.Compare(a.Record.At, b.Record.At), cmp.Compare(a.Record.Seq, b.Record.Seq), cmp.Compare(a.User, b.User), cmp.Compare(a.Expires, b.Expires))
 	})
 	return out
 }
 
-// denialFold is what the actions so far came to.
-type denialFold struct{ revoked, ends map[core.UserID]Denial }
+// subject is what an action replaces: the status of a user, or the user's end.
+type subject struct {
+	user core.UserID
+	end  bool
+}
 
-func (f denialFold) add(r AuditRecord) {
+// lifted is the end of an action that admits a user.
+const lifted core.Millis = math.MaxInt64
+
+// denialOf is what an action did to a user; false for one that did not, or nothing of this kind.
+func denialOf(r AuditRecord) (subject, Denial, bool) {
 	id, err := core.ParseUserID(r.Argument("id"))
 	done := effectOf(r, id)
 	if err != nil || done == effectNone {
-		return
+		return subject{}, Denial{}, false
 	}
 	d := Denial{User: id, Uncertain: done == effectUnknown, Record: r}
 	switch Verb(r.Verb) {
 	case verbUserRevoke, verbUserReplace:
-		if had, ok := f.revoked[id]; !ok || had.Uncertain || !d.Uncertain {
-			f.revoked[id] = d
-		}
+		return subject{user: id}, d, true
 	case verbUserActivate:
-		if !d.Uncertain {
-			delete(f.revoked, id)
-		}
+		d.Expires = lifted
+		return subject{user: id}, d, true
 	case verbUserExtend:
-		f.extend(d)
+		text := r.Argument("expires")
+		at, err := time.Parse(time.RFC3339, text)
+		if d.Expires = core.MillisOf(at); err != nil {
+			d.Expires = lifted
+		}
+		return subject{user: id, end: true}, d, err == nil || text == "never"
 	}
+	return subject{}, Denial{}, false
 }
 
-// extend takes another end. One that may not be in force does not take the place of an
-// earlier one.
-func (f denialFold) extend(d Denial) {
-	had, ok := f.ends[d.User]
-	text := d.Record.Argument("expires")
-	at, err := time.Parse(time.RFC3339, text)
-	switch {
-	case err == nil:
-		d.Expires = core.MillisOf(at)
-		if !d.Uncertain || !ok || d.Expires < had.Expires {
-			f.ends[d.User] = d
-		}
-	case text == "never" && !d.Uncertain:
-		delete(f.ends, d.User)
+// source is where the sequence of a record comes from: two of one source have its order. What
+// a node added to the stream afterwards has the order of that node's file.
+func source(r AuditRecord) string {
+	if r.Late {
+		return r.Source + "\x00" + r.Node
 	}
+	return r.Source
 }
+
+// standing are the actions that no other one certainly came after.
+func standing(all []Denial) (out []Denial) {
+	type last struct {
+		seq uint64
+		at  core.Millis
+	}
+	lasts := map[string]last{}
+	for _, d := range all {
+		if r := d.Record; !d.Uncertain {
+			l := lasts[source(r)]
+			lasts[source(r)] = last{max(l.seq, r.Seq), max(l.at, r.At)}
+		}
+	}
+	for _, d := range all {
+		over := false
+		for from, l := range lasts {
+			if from == source(d.Record) {
+				over = over || l.seq > d.Record.Seq
+			} else {
+				over = over || l.at > doneAt(d.Record)+clockMargin
+			}
+		}
+		if !over {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// strictest is the action that denies the user the most; false where none since then does.
+func strictest(all []Denial, since core.Millis) (Denial, bool) {
+	all = slices.DeleteFunc(all, func(d Denial) bool { return d.Expires == lifted || doneAt(d.Record) < since })
+	if len(all) == 0 {
+		return Denial{}, false
+	}
+	return slices.MinFunc(all, func(a, b Denial) int {
+		return cmp.Or(cmp.Compare(a.Expires, b.Expires), compareCertain(a, b), cmp.Compare(b.Record.At, a.Record.At), cmp.Compare(b.Record.Seq, a.Record.Seq))
+	}), true
+}
+
+// compareCertain puts what was certainly done first.
+func compareCertain(a, b Denial) int {
+	switch {
+	case a.Uncertain == b.Uncertain:
+		return 0
+	case b.Uncertain:
+		return -1
+	}
+	return 1
+}
+
+// doneAt is when an action was over: it may have been asked for before a backup, and done after that.
+func doneAt(r AuditRecord) core.Millis { return r.At + core.Millis(r.TookMS) }
 
 type effect int
 

@@ -57,10 +57,10 @@ func TestDenials(t *testing.T) {
 				continue
 			}
 			f := strings.SplitN(action+"   ", " ", 4)
-			r := AuditRecord{Seq: uint64(i + 1), At: core.Millis(10_000 + 1000*i), TookMS: 5, Verb: f[0], Outcome: f[1], Effect: core.Outcome(strings.TrimPrefix(f[2], "-")), Args: "id=" + string(id)}
+			r := AuditRecord{Seq: uint64(i + 1), At: core.Millis(1_000_000 + 1000*i), TookMS: 5, Verb: f[0], Outcome: f[1], Effect: core.Outcome(strings.TrimPrefix(f[2], "-")), Args: "id=" + string(id)}
 			switch rest := strings.TrimSpace(f[3]); {
 			case rest == "before":
-				r.At = 9994
+				r.At = 1_000_000 - clockMargin - 6
 			case r.Verb == "user-extend":
 				r.Args += " expires=" + rest
 			case r.Verb == "user-replace":
@@ -69,7 +69,7 @@ func TestDenials(t *testing.T) {
 			records = append([]AuditRecord{r}, records...) // newest first, as they are read
 		}
 		var got []string
-		for _, d := range Denials(records, 10_000) {
+		for _, d := range Denials(records, 1_000_000) {
 			text := map[bool]string{true: "revoke", false: d.Expires.Time().UTC().Format("2006-01-02T15:04:05Z")}[d.Expires == 0]
 			if d.User != id {
 				t.Errorf("%s: about %s", name, d.User)
@@ -85,8 +85,8 @@ func TestDenials(t *testing.T) {
 // TestRevocationUnderWayAtTheBackup was asked for before it and done after it.
 func TestRevocationUnderWayAtTheBackup(t *testing.T) {
 	t.Parallel()
-	r := AuditRecord{At: 9000, TookMS: 1500, Verb: "user-revoke", Outcome: audit.OutcomeOK, Args: "id=" + string(storetest.NewUserID(t))}
-	if got := Denials([]AuditRecord{r}, 10_000); len(got) != 1 {
+	r := AuditRecord{At: 1_000_000 - clockMargin - 1000, TookMS: 1500, Verb: "user-revoke", Outcome: audit.OutcomeOK, Args: "id=" + string(storetest.NewUserID(t))}
+	if got := Denials([]AuditRecord{r}, 1_000_000); len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -24,10 +24,11 @@ type FileRecords struct {
 // has to run. What several files hold is there once: each node's file may have actions that
 // the node could not add to the cluster's audit any more. KindInvalid.
 func ReadFiles(paths ...string) (FileRecords, error) {
-	r := fileReader{intents: map[string]Record{}, outcomes: map[string]entry{}}
+	r := fileReader{intents: map[string]Record{}, outcomes: map[string]entry{}, at: map[sequence]entryKey{}, forks: map[string]uint64{}}
 	cut := true
 	for _, path := range paths {
 		r.copied, r.cut = false, false
+		r.file, r.stream = "file "+path, "file "+path+" stream"
 		if err := eachLine(path, r.line); err != nil {
 			return FileRecords{}, err
 		}
@@ -43,10 +44,13 @@ func ReadFiles(paths ...string) (FileRecords, error) {
 type fileReader struct {
 	intents  map[string]Record
 	outcomes map[string]entry
-	lines    int // that could be read
+	at       map[sequence]entryKey // what each stream has at a sequence
+	forks    map[string]uint64     // by stream: from here on, files have different records of the same number
+	lines    int                   // that could be read
 	damaged  int
 
-	copied, cut bool // this file has a record of the stream, and its first one is not the stream's first
+	file, stream string // the sources of this file's own entries, and of the records that it copies
+	copied, cut  bool   // this file has a record of the stream, and its first one is not the stream's first
 }
 
 func (r *fileReader) line(at uint64, text []byte) {
@@ -60,17 +64,40 @@ func (r *fileReader) line(at uint64, text []byte) {
 		r.copied, r.cut = true, l.Mark != "" || l.Seq > 1
 	}
 	if l.Mark != "" {
+		if l.Created != "" { // every node's copy names the stream by it
+			r.stream = "stream " + l.Created
+		}
 		return
 	}
-	seq := cmp.Or(l.Seq, at)
+	seq, source := l.Seq, r.stream
+	if seq == 0 {
+		seq, source = at, r.file
+	}
+	r.note(sequence{source, seq}, keyOf(l.entry))
 	switch e := l.entry; e.Phase {
 	case phaseOutcome:
 		r.outcomes[e.ID] = e
 	case phaseIntent:
 		if _, known := r.intents[e.ID]; !known || l.Seq > 0 { // the stream's number is the better one
-			r.intents[e.ID] = e.record(seq)
+			record := e.record(seq)
+			record.Source = source
+			r.intents[e.ID] = record
 		}
 	}
+}
+
+type sequence struct {
+	source string
+	seq    uint64
+}
+
+// note finds where a stream has lost its end and given the numbers again: they are no order then.
+func (r *fileReader) note(at sequence, key entryKey) {
+	had, ok := r.at[at]
+	if fork, known := r.forks[at.source]; ok && had != key && (!known || at.seq < fork) {
+		r.forks[at.source] = at.seq
+	}
+	r.at[at] = key
 }
 
 func (r *fileReader) records() []Record {
@@ -78,6 +105,9 @@ func (r *fileReader) records() []Record {
 	for id, record := range r.intents {
 		if o, ok := r.outcomes[id]; ok {
 			record.ended(o)
+		}
+		if fork, ok := r.forks[record.Source]; ok && record.Seq >= fork {
+			record.Source += " " + id
 		}
 		out = append(out, record)
 	}

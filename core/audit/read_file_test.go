@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,6 +120,54 @@ func TestFilesOfNodesAreOneAudit(t *testing.T) {
 	for name, file := range map[string]string{"missing": whole, "empty": put(), "of something else": put([]byte("hello"))} {
 		if _, err := ReadFiles(file); core.KindOf(err) != core.KindInvalid || !strings.Contains(core.AsError(err).Next, "--file") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestFilesSayWhatTheirSequencesCountIn: records of two sources have no order. A stream that was
+// created anew begins at 1, and one that has lost its end gives its last numbers again.
+func TestFilesSayWhatTheirSequencesCountIn(t *testing.T) {
+	t.Parallel()
+	intent := func(id string) entry {
+		return entry{V: entryVersion, ID: id, Phase: phaseIntent, At: 10, Node: "n1", Name: "ana", Verb: "one"}
+	}
+	record := func(seq uint64, id string) []byte {
+		return encodeCopied(copied{Seq: seq, Record: intent(id).encode()})
+	}
+	put := func(lines ...[]byte) string {
+		file := path(t)
+		if err := os.WriteFile(file, append(bytes.Join(lines, []byte("\n")), '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	stream := func(created string) []byte { return encodeCopied(copied{Mark: markStream, Created: created, At: 1}) }
+	gap := encodeCopied(copied{Mark: markGap, Seq: 1, At: 1})
+	for name, c := range map[string]struct {
+		files []string
+		want  string // records that have one source, in groups
+	}{
+		"one stream in two files":       {[]string{put(stream("c"), record(1, "a")), put(stream("c"), record(1, "a"), record(2, "b"))}, "ab"},
+		"a rotated file":                {[]string{put(stream("c"), record(1, "a")), put(encodeCopied(copied{Mark: markRotated, Created: "c", Seq: 1, Hash: noRecord}), record(2, "b"))}, "ab"},
+		"created anew":                  {[]string{put(stream("c"), record(1, "a"), stream("d"), record(1, "b"))}, "a b"},
+		"a node alone":                  {[]string{put(intent("a").encode(), intent("b").encode())}, "ab"},
+		"an entry of the file's own":    {[]string{put(stream("c"), record(1, "a"), intent("b").encode())}, "a b"},
+		"entries of two nodes":          {[]string{put(intent("a").encode()), put(intent("b").encode())}, "a b"},
+		"its end was lost":              {[]string{put(stream("c"), record(1, "a"), record(2, "b"), record(3, "d"), gap, record(2, "e"), record(3, "f"))}, "a b d e f"},
+		"another node has the lost end": {[]string{put(stream("c"), record(1, "a"), record(2, "b"), record(3, "d")), put(stream("c"), record(1, "a"), record(2, "e"))}, "a b d e"},
+	} {
+		groups := map[string][]string{}
+		for _, r := range read(t, c.files...).Records {
+			groups[r.Source] = append(groups[r.Source], r.ID)
+		}
+		var got []string
+		for _, ids := range groups {
+			slices.Sort(ids)
+			got = append(got, strings.Join(ids, ""))
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(c.want, strings.Join(got, " ")); d != "" {
+			t.Errorf("%s:\n%s", name, d)
 		}
 	}
 }

@@ -44,6 +44,7 @@ type Record struct {
 	TookMS  int64             `json:"took_ms"`
 	Late    bool              `json:"late,omitempty"`   // added to the stream afterwards
 	Effect  core.Outcome      `json:"effect,omitempty"` // of a failed action, where the error told: none or unknown
+	Source  string            `json:"-"`                // what Seq counts in, of records that were read from files: only within one it is an order
 }
 
 // Query asks for records, newest first.
