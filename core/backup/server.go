@@ -172,7 +172,7 @@ func (d *Server) make(ctx context.Context, h *transfer) (core.Backup, error) {
 	if err != nil {
 		return core.Backup{}, err
 	}
-	if b, err = d.sign(ctx, path, b); err != nil {
+	if b, err = d.sign(ctx, path, b, h.since); err != nil {
 		return core.Backup{}, errors.Join(err, migrate.RemoveSQLiteFile(path))
 	}
 	f, err := os.Open(path)
@@ -186,12 +186,13 @@ func (d *Server) make(ctx context.Context, h *transfer) (core.Backup, error) {
 	return b, nil
 }
 
-// sign adds to the file by whom it was made.
-func (d *Server) sign(ctx context.Context, path string, b core.Backup) (core.Backup, error) {
+// sign adds to the file by whom it was made, and the moment before its rows were read: what
+// is done from then on may be missing, and `audit revocations --since` looks for it.
+func (d *Server) sign(ctx context.Context, path string, b core.Backup, begun time.Time) (core.Backup, error) {
 	if d.cfg.Sign == nil {
 		return b, nil
 	}
-	info, err := sign(ctx, d.cfg.Sign, d.cfg.Node, path, Content{Tables: b.Tables}, time.Now())
+	info, err := sign(ctx, d.cfg.Sign, d.cfg.Node, path, Content{Tables: b.Tables}, begun)
 	b.Bytes, b.SHA256 = info.Bytes, info.SHA256
 	return b, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -225,6 +226,39 @@ func TestOpenRemovesLeftovers(t *testing.T) {
 	d := NewServer(ServerConfig{Node: "n1", Dir: dir})
 	must(t, d.Open(t.Context()))
 	empty(t, dir)
+}
+
+// TestSignedMomentIsBeforeTheRows: what is done while they are read may not be in the backup,
+// and the moment is given as --since to find it.
+func TestSignedMomentIsBeforeTheRows(t *testing.T) {
+	t.Parallel()
+	key := clusterKey(t)
+	var begun time.Time
+	made := database(t)
+	content, err := Check(t.Context(), made)
+	must(t, err)
+	d := NewServer(ServerConfig{Node: "n1", Dir: filepath.Join(t.TempDir(), "backups"), Sign: key, Make: func(_ context.Context, path string, _ func(int)) (core.Backup, error) {
+		begun = time.Now()
+		for time.Since(begun) < 5*time.Millisecond { // the signature has milliseconds
+			runtime.Gosched()
+		}
+		return core.Backup{Tables: content.Tables}, os.Rename(made, path)
+	}})
+	t.Cleanup(func() { must(t, d.Close()) })
+	b, err := d.Create(t.Context(), ana(), mine)
+	must(t, err)
+	got := filepath.Join(t.TempDir(), "got.db")
+	p, err := part(t, d, ana(), core.BackupPartRequest{Token: mine})
+	must(t, err)
+	if b.Bytes > int64(len(p.Data)) {
+		t.Fatalf("%d bytes of %d", len(p.Data), b.Bytes)
+	}
+	must(t, os.WriteFile(got, p.Data, 0o600))
+	r, err := Restore(t.Context(), got, filepath.Join(t.TempDir(), "new.db"), Expect{})
+	must(t, err)
+	if r.Signed == nil || r.Signed.At.After(begun) {
+		t.Errorf("signed with %+v; the rows were read from %s on", r.Signed, begun)
+	}
 }
 
 func TestNoBackupWithoutRoom(t *testing.T) {

@@ -22,7 +22,7 @@ type Signer interface {
 type Signature struct {
 	Key  string    `json:"key"`  // the cluster's public nkey
 	Node string    `json:"node"` // that made the backup
-	At   time.Time `json:"at"`
+	At   time.Time `json:"at"`   // before the first row was read
 }
 
 // signatureFormat is the form of what is signed.
@@ -51,8 +51,8 @@ func appendField(b []byte, field string) []byte {
 }
 
 // Sign reads a finished backup that this node has made and writes into it by
-// whom it was made. It returns what is on disk then.
-func Sign(ctx context.Context, signer Signer, node, path string) (sqlite.BackupInfo, error) {
+// whom it was made; begun is before its first row was read. It returns what is on disk then.
+func Sign(ctx context.Context, signer Signer, node, path string, begun time.Time) (sqlite.BackupInfo, error) {
 	s, err := open(ctx, path)
 	if err != nil {
 		return sqlite.BackupInfo{}, err
@@ -61,7 +61,7 @@ func Sign(ctx context.Context, signer Signer, node, path string) (sqlite.BackupI
 	if err = errors.Join(err, s.Close()); err != nil {
 		return sqlite.BackupInfo{}, err
 	}
-	return sign(ctx, signer, node, path, content, time.Now())
+	return sign(ctx, signer, node, path, content, begun)
 }
 
 // sign writes into a finished file by whom it was made.

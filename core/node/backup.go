@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"unibus/core"
 	"unibus/core/backup"
@@ -57,11 +58,12 @@ func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Ba
 // signedBackup is the copy of the file that a migration makes. The migration removes what a
 // failure leaves.
 func (n *Node) signedBackup(ctx context.Context, path string) (sqlite.BackupInfo, error) {
+	begun := time.Now()
 	b, err := n.selector.file().Backup(ctx, path)
 	if err != nil {
 		return b, err
 	}
-	return backup.Sign(ctx, n.clusterKey, n.cfg.Name, b.Path)
+	return backup.Sign(ctx, n.clusterKey, n.cfg.Name, b.Path, begun)
 }
 
 func backupFile(ctx context.Context, db *sqlite.Store, path string) (core.Backup, error) {
