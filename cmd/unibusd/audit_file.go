@@ -27,7 +27,16 @@ func (n *network) readFiles(c *cobra.Command, files []string, since core.Millis)
 	if all.Damaged > 0 {
 		c.PrintErrf("%s cannot be read, as after a crash; check the file: unibusd audit verify --file FILE\n", counted(all.Damaged, "line", "lines"))
 	}
-	if n := len(all.Records); all.Cut && (n == 0 || since == 0 || since < all.Records[n-1].At) {
+	for _, file := range files {
+		r, err := n.verifyFile(file)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Faults) > 0 {
+			c.PrintErrf("%s is not whole: %s: what it lacks is not in the list; check it: unibusd audit verify --file %s\n", file, r.Faults[0], core.ShellQuote(file))
+		}
+	}
+	if n := len(all.Records); all.Cut && (n == 0 || since == 0 || since-admin.ClockMargin < all.Records[n-1].At) {
 		c.PrintErrln("Older records than these are missing: the file was full, or the copy began later. Give the files of other nodes, too.")
 	}
 	return func(context.Context, admin.AuditRequest) (admin.Audit, error) {

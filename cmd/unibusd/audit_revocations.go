@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -33,14 +32,13 @@ func auditRevocationsCommand() *cobra.Command {
 			if err := f.parse(time.Now()); err != nil {
 				return err
 			}
-			from, end, err := n.auditSource(c, files, f.from)
+			records, err := n.auditRecords(c, files, f.from)
 			if err != nil {
 				return err
 			}
-			defer end()
-			found, err := denials(c.Context(), from, f.from)
-			if err == nil && db != "" {
-				found, err = compareWith(c.Context(), db, found, apply)
+			found := admin.Denials(records, f.from)
+			if db != "" {
+				found, err = compareWith(c, db, admin.AuditedUsers(records, f.from), found, apply)
 			}
 			if err != nil {
 				return err
@@ -56,35 +54,48 @@ func auditRevocationsCommand() *cobra.Command {
 	return c
 }
 
-// auditSource is the audit of files, or of a cluster until end is called.
-func (n *network) auditSource(c *cobra.Command, files []string, since core.Millis) (from auditPages, end func(), err error) {
+// auditRecords reads the audit of files, or of a cluster, the newest record first. A since that
+// the audit says nothing about is an error, or said on the error stream.
+func (n *network) auditRecords(c *cobra.Command, files []string, since core.Millis) (records []admin.AuditRecord, err error) {
+	if since > core.MillisOf(time.Now())+admin.ClockMargin {
+		return nil, core.Errorf(core.KindInvalid, "--since is in the future").WithNext("give the moment of the backup, in UTC")
+	}
+	var from auditPages
 	if len(files) > 0 {
 		from, err = n.readFiles(c, files, since)
-		return from, func() {}, err
+	} else {
+		cl, derr := n.Dial(c.Context(), "unibusd audit revocations")
+		if derr != nil {
+			return nil, derr
+		}
+		defer cl.Close()
+		from = cl.Audit
 	}
-	cl, err := n.Dial(c.Context(), "unibusd audit revocations")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return cl.Audit, cl.Close, nil
-}
-
-func denials(ctx context.Context, from auditPages, since core.Millis) ([]admin.Denial, error) {
-	var records []admin.AuditRecord
-	err := eachAction(ctx, from, auditFilter{}, everything, func(r admin.AuditRecord) error {
-		records = append(records, r)
+	var last core.Millis
+	err = eachAction(c.Context(), from, auditFilter{}, everything, func(r admin.AuditRecord) error {
+		records, last = append(records, r), max(last, r.At)
 		return nil
 	})
-	return admin.Denials(records, since), err
+	if err == nil && last > 0 && last < since {
+		c.PrintErrf("Warning: the audit ends at %s UTC, before --since. It has nothing that was done after the backup.\n", last.Time().UTC().Format(time.DateTime))
+	}
+	return records, err
 }
 
 // compareWith returns the denials that a database does not have, and with apply writes them.
-func compareWith(ctx context.Context, path string, all []admin.Denial, apply bool) ([]admin.Denial, error) {
+func compareWith(c *cobra.Command, path string, users []core.UserID, all []admin.Denial, apply bool) ([]admin.Denial, error) {
+	ctx := c.Context()
 	st := sqlite.New(sqlite.Config{Path: path})
 	if err := st.Open(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { _ = st.Close() }() // nothing is buffered: every change was committed
+	if err := checkUsers(c, st, users); err != nil {
+		return nil, err
+	}
 	now := core.MillisOf(time.Now())
 	out := []admin.Denial{}
 	for _, d := range all {
@@ -107,6 +118,31 @@ func compareWith(ctx context.Context, path string, all []admin.Denial, apply boo
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// checkUsers says how many of the audit's users a database does not have. If it has none of
+// several, it is another cluster's: KindInvalid.
+func checkUsers(c *cobra.Command, st *sqlite.Store, users []core.UserID) error {
+	missing := 0
+	for _, id := range users {
+		_, err := st.User(c.Context(), id)
+		switch core.KindOf(err) {
+		case "":
+		case core.KindNotFound:
+			missing++
+		default:
+			return err
+		}
+	}
+	switch {
+	case missing > 1 && missing == len(users):
+		return core.Errorf(core.KindInvalid, "none of the %d users of the audit is in %s: it seems to be of another cluster", missing, st.Path()).
+			WithNext("name the database that was restored for this cluster; if the audit has only users who were added after the backup, give --since, its moment")
+	case missing > 0:
+		verb := map[bool]string{true: "is", false: "are"}[missing == 1]
+		c.PrintErrf("Warning: %d of %s of the audit %s not in %s: added after the backup, or of another cluster.\n", missing, counted(len(users), "user", "users"), verb, st.Path())
+	}
+	return nil
 }
 
 func denialsText(c *cobra.Command, found []admin.Denial, now time.Time, applied bool) {

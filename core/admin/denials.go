@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -22,15 +23,15 @@ type Denial struct {
 	Record    AuditRecord `json:"record"`
 }
 
-// clockMargin is how far apart the clocks of two nodes may be: either is within the window of
+// ClockMargin is how far apart the clocks of two nodes may be, in milliseconds: either is within the window of
 // the operator whose requests both accept.
-const clockMargin = core.Millis(2 * auth.Window / time.Millisecond)
+const ClockMargin = core.Millis(2 * auth.Window / time.Millisecond)
 
 // Denials returns the users whom the audit has as revoked or with an end, by the last action
 // about each that was done at or after since, the oldest first. What failed is no action;
 // what may have been done denies the user, and admits none. The sequence of the records says
 // which action was the last one. Where two have none in common, clocks cannot tell unless they
-// are further apart than clockMargin: then the denial counts, because a user who is denied
+// are further apart than ClockMargin: then the denial counts, because a user who is denied
 // without need can be activated, and one who is admitted is not noticed.
 func Denials(records []AuditRecord, since core.Millis) []Denial {
 	acts := map[subject][]Denial{}
@@ -41,7 +42,7 @@ func Denials(records []AuditRecord, since core.Millis) []Denial {
 	}
 	out := []Denial{}
 	for _, all := range acts {
-		if d, ok := strictest(standing(all), since-clockMargin); ok {
+		if d, ok := strictest(standing(all), since-ClockMargin); ok {
 			out = append(out, d)
 		}
 	}
@@ -49,6 +50,21 @@ func Denials(records []AuditRecord, since core.Millis) []Denial {
 		return cmp.Or(cmp.Compare(a.Record.At, b.Record.At), cmp.Compare(a.Record.Seq, b.Record.Seq), cmp.Compare(a.User, b.User), cmp.Compare(a.Expires, b.Expires))
 	})
 	return out
+}
+
+// AuditedUsers are the users whom the audit knows by what was done to them, without those who
+// were added at or after since, if it is not 0: a backup of that moment has them all.
+func AuditedUsers(records []AuditRecord, since core.Millis) []core.UserID {
+	users := map[core.UserID]bool{} // true: added since
+	for _, r := range records {
+		id, err := core.ParseUserID(r.Argument("id"))
+		if err == nil && effectOf(r, id) == effectDone {
+			added := since > 0 && Verb(r.Verb) == verbUserAdd && doneAt(r) >= since-ClockMargin
+			users[id] = users[id] || added
+		}
+	}
+	maps.DeleteFunc(users, func(_ core.UserID, added bool) bool { return added })
+	return slices.Sorted(maps.Keys(users))
 }
 
 // subject is what an action replaces: the status of a user, or the user's end.
@@ -113,7 +129,7 @@ func standing(all []Denial) (out []Denial) {
 			if from == source(d.Record) {
 				over = over || l.seq > d.Record.Seq
 			} else {
-				over = over || l.at > doneAt(d.Record)+clockMargin
+				over = over || l.at > doneAt(d.Record)+ClockMargin
 			}
 		}
 		if !over {

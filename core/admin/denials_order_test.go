@@ -57,3 +57,24 @@ func TestDenialsAreOrderedAsTheStream(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditedUsers: a backup has all users about whom something was done, except those who were
+// added after it. What failed says nothing about a user.
+func TestAuditedUsers(t *testing.T) {
+	t.Parallel()
+	old, added, failed := storetest.NewUserID(t), storetest.NewUserID(t), storetest.NewUserID(t)
+	act := func(id core.UserID, at core.Millis, verb, outcome string) AuditRecord {
+		return AuditRecord{At: at, Verb: verb, Outcome: outcome, Args: "id=" + string(id)}
+	}
+	const since core.Millis = 10_000_000
+	records := []AuditRecord{
+		act(old, since+1, "user-revoke", "ok"), act(added, since+2, "user-revoke", "ok"), act(added, since-ClockMargin, "user-add", "ok"),
+		act(failed, since-ClockMargin-1, "user-add", "failed"), act(old, since-ClockMargin-1, "user-add", "ok"), act("a room", since, "room-rekey", "ok"),
+	}
+	for at, want := range map[core.Millis][]core.UserID{since: {old}, 0: {old, added}} {
+		slices.Sort(want)
+		if got := AuditedUsers(records, at); !slices.Equal(got, want) {
+			t.Errorf("since %d: %v, want %v", at, got, want)
+		}
+	}
+}

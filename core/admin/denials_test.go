@@ -60,7 +60,7 @@ func TestDenials(t *testing.T) {
 			r := AuditRecord{Seq: uint64(i + 1), At: core.Millis(1_000_000 + 1000*i), TookMS: 5, Verb: f[0], Outcome: f[1], Effect: core.Outcome(strings.TrimPrefix(f[2], "-")), Args: "id=" + string(id)}
 			switch rest := strings.TrimSpace(f[3]); {
 			case rest == "before":
-				r.At = 1_000_000 - clockMargin - 6
+				r.At = 1_000_000 - ClockMargin - 6
 			case r.Verb == "user-extend":
 				r.Args += " expires=" + rest
 			case r.Verb == "user-replace":
@@ -85,7 +85,7 @@ func TestDenials(t *testing.T) {
 // TestRevocationUnderWayAtTheBackup was asked for before it and done after it.
 func TestRevocationUnderWayAtTheBackup(t *testing.T) {
 	t.Parallel()
-	r := AuditRecord{At: 1_000_000 - clockMargin - 1000, TookMS: 1500, Verb: "user-revoke", Outcome: audit.OutcomeOK, Args: "id=" + string(storetest.NewUserID(t))}
+	r := AuditRecord{At: 1_000_000 - ClockMargin - 1000, TookMS: 1500, Verb: "user-revoke", Outcome: audit.OutcomeOK, Args: "id=" + string(storetest.NewUserID(t))}
 	if got := Denials([]AuditRecord{r}, 1_000_000); len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
