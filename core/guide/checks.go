@@ -107,7 +107,15 @@ func proven(checks []doctor.Check) (State, string) {
 			compared++
 		}
 	}
-	return state, cmp.Or(seen, fmt.Sprintf("%d buckets were compared, row by row", compared))
+	switch compared {
+	case 0:
+		seen = cmp.Or(seen, "there are no buckets yet")
+	case 1:
+		seen = cmp.Or(seen, "one bucket was compared, row by row")
+	default:
+		seen = cmp.Or(seen, fmt.Sprintf("%d buckets were compared, row by row", compared))
+	}
+	return state, seen
 }
 
 // settling is how long after a start a finding may be about the start itself.

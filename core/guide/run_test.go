@@ -3,6 +3,8 @@ package guide
 import (
 	"strings"
 	"testing"
+
+	"unibus/core/doctor"
 )
 
 // TestNodeThatWasJustRestarted: what was heard of a node's last run counts for some seconds.
@@ -32,6 +34,18 @@ func TestNodeThatWasJustRestarted(t *testing.T) {
 		r := c.guide.Fill(f)
 		if !strings.HasPrefix(r.Text, c.text) || r.NeedsRun != c.asks || r.Outcome != HasNext {
 			t.Errorf("%s: %s: %q, asks %q", name, r.Outcome, r.Text, r.NeedsRun)
+		}
+	}
+}
+
+func TestComparedBucketsAreCounted(t *testing.T) {
+	t.Parallel()
+	one := doctor.Check{State: doctor.OK}
+	for want, checks := range map[string][]doctor.Check{
+		"there are no buckets yet": {}, "one bucket was compared, row by row": {one}, "2 buckets were compared, row by row": {one, one},
+	} {
+		if state, seen := proven(checks); state != Done || seen != want {
+			t.Errorf("%s: %v, %q", want, state, seen)
 		}
 	}
 }

@@ -139,7 +139,7 @@ func (n *Node) askInfos(ctx context.Context) ([]cluster.Info, error) {
 	infos, err := n.peers.infos(ctx, hears)
 	n.learnRemovals(infos)
 	n.learnDataIDs(infos)
-	n.learnMembership(infos)
-	n.learnMaintenance(infos)
+	learnRecords(n, infos, func(i cluster.Info) []core.NodeChange { return i.Membership }, n.addMembership)
+	learnRecords(n, infos, func(i cluster.Info) []core.Maintenance { return i.Maintenance }, n.addMaintenance)
 	return infos, err
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -216,25 +215,6 @@ func (m nodeMembership) awaitDrained(ctx context.Context, name string) cluster.D
 		state := cluster.DrainStateOf(m.n.observer.Fresh(ctx), name)
 		if state.Pending == "" || !jsapi.Sleep(ctx, viewPoll) {
 			return state
-		}
-	}
-}
-
-// answerMaintenance writes down what another node says of nodes in maintenance.
-func (n *Node) answerMaintenance(_ context.Context, body []byte) any {
-	var all []core.Maintenance
-	if err := json.Unmarshal(body, &all); err != nil {
-		return nil
-	}
-	n.addMaintenance(all)
-	return membershipReply{Node: n.cfg.Name, Fault: n.maintenance.fault()}
-}
-
-// learnMaintenance adds what other nodes know, for one that was down or cut off.
-func (n *Node) learnMaintenance(infos []cluster.Info) {
-	for _, i := range infos {
-		if i.Name != n.cfg.Name && len(i.Maintenance) > 0 {
-			n.addMaintenance(i.Maintenance)
 		}
 	}
 }

@@ -169,21 +169,21 @@ func tellNodes[T any](ctx context.Context, n *Node, subject string, all []T) map
 	return told
 }
 
-// answerMembership writes down what another node says of added and removed nodes.
-func (n *Node) answerMembership(_ context.Context, body []byte) any {
-	var changes []core.NodeChange
-	if err := json.Unmarshal(body, &changes); err != nil {
+// answerRecords writes down what another node says by tellNodes. A body that is no list gets no answer.
+func answerRecords[T any](n *Node, body []byte, add func([]T), fault func() string) any {
+	var all []T
+	if err := json.Unmarshal(body, &all); err != nil {
 		return nil
 	}
-	n.addMembership(changes)
-	return membershipReply{Node: n.cfg.Name, Fault: n.membership.fault()}
+	add(all)
+	return membershipReply{Node: n.cfg.Name, Fault: fault()}
 }
 
-// learnMembership adds what other nodes know, for one that was down or cut off.
-func (n *Node) learnMembership(infos []cluster.Info) {
+// learnRecords adds what other nodes say of themselves, for a node that was down or cut off.
+func learnRecords[T any](n *Node, infos []cluster.Info, of func(cluster.Info) []T, add func([]T)) {
 	for _, i := range infos {
-		if i.Name != n.cfg.Name && len(i.Membership) > 0 {
-			n.addMembership(i.Membership)
+		if all := of(i); i.Name != n.cfg.Name && len(all) > 0 {
+			add(all)
 		}
 	}
 }

@@ -56,14 +56,18 @@ func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
 		conn: n.conns.peer, size: n.size, others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
-			subjectEnded:       n.sessions.answerEnded,
-			subjectRemoved:     n.answerRemoval,
-			subjectMembership:  n.answerMembership,
-			subjectMaintenance: n.answerMaintenance,
-			subjectRollout:     func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
-			subjectClusterKey:  n.clusterKey.share,
-			subjectKeepKey:     n.clusterKey.keep,
-			subjectPresent:     func(_ context.Context, body []byte) any { return n.answerPresence(body) },
+			subjectEnded:   n.sessions.answerEnded,
+			subjectRemoved: n.answerRemoval,
+			subjectMembership: func(_ context.Context, body []byte) any {
+				return answerRecords(n, body, n.addMembership, n.membership.fault)
+			},
+			subjectMaintenance: func(_ context.Context, body []byte) any {
+				return answerRecords(n, body, n.addMaintenance, n.maintenance.fault)
+			},
+			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
+			subjectClusterKey: n.clusterKey.share,
+			subjectKeepKey:    n.clusterKey.keep,
+			subjectPresent:    func(_ context.Context, body []byte) any { return n.answerPresence(body) },
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())
