@@ -198,44 +198,61 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			return
 		}
 		if !s.slots.enter(caller) {
-			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again"))
+			s.respond(req.Reply(), core.Errorf(core.KindUnavailable, "%s has too many requests under way", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again"))
 			return
 		}
 		started := s.start(func(ctx context.Context) {
-			defer s.slots.leave(caller)
 			ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 			defer cancel()
 			out, err := e.Handle(ctx, Call{Subject: req.Subject(), Caller: caller, Headers: req.Headers(), Body: req.Data()})
-			s.respond(req.Reply(), out, err)
+			answer := s.answer(req.Reply(), out, err)
+			s.slots.leave(caller) // before the answer: whoever waits for each one never has two slots
+			s.send(answer)
 		})
 		if !started {
 			s.slots.leave(caller)
-			s.respond(req.Reply(), nil, core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again, at another node"))
+			s.respond(req.Reply(), core.Errorf(core.KindUnavailable, "%s is stopping", s.cfg.Node).WithOutcome(core.OutcomeNone).WithNext("try again, at another node"))
 		}
 	}
 }
 
-// respond sends an answer, or else the error that kept it from being sent. It does not
-// send it by micro.Request, which notes the error for the service: the service reads
-// that note as soon as the handler returns, while the request is still under way.
-func (s *Server) respond(reply string, out any, err error) {
+// respond answers a request that was not handled.
+func (s *Server) respond(reply string, err error) { s.send(s.answer(reply, nil, err)) }
+
+// answer is what goes to the caller: out, or the error that there is instead. It is not
+// sent by micro.Request, which notes an error for the service: the service reads that
+// note as soon as the handler returns, while the request is still under way.
+func (s *Server) answer(reply string, out any, err error) *nats.Msg {
 	if err == nil {
-		var body []byte
-		if body, err = json.Marshal(s.cfg.Envelope(out, nil)); err == nil {
-			err = s.publish(&nats.Msg{Subject: reply, Data: body})
+		body, cause := json.Marshal(s.cfg.Envelope(out, nil))
+		if cause == nil {
+			return &nats.Msg{Subject: reply, Data: body}
 		}
-		if err == nil {
-			return
-		}
-		err = core.Errorf(core.KindFailed, "the answer cannot be sent: %w", err)
+		err = unsent(cause)
 	}
 	e := core.AsError(err)
-	body, cause := json.Marshal(s.cfg.Envelope(nil, e))
+	body, err := json.Marshal(s.cfg.Envelope(nil, e))
+	if err != nil {
+		s.cfg.Log.Warn("an error could not be written as JSON for the caller", "error", e, "cause", err)
+	}
+	kind := []string{string(e.Kind)}
+	return &nats.Msg{Subject: reply, Data: body, Header: nats.Header{micro.ErrorHeader: kind, micro.ErrorCodeHeader: kind}}
+}
+
+// send sends an answer, or else the error that kept it from being sent.
+func (s *Server) send(answer *nats.Msg) {
+	cause := s.publish(answer)
 	if cause == nil {
-		kind := []string{string(e.Kind)}
-		cause = s.publish(&nats.Msg{Subject: reply, Data: body, Header: nats.Header{micro.ErrorHeader: kind, micro.ErrorCodeHeader: kind}})
+		return
+	}
+	if answer.Header == nil { // it may be too long; an error is not
+		cause = s.publish(s.answer(answer.Subject, nil, unsent(cause)))
 	}
 	if cause != nil {
-		s.cfg.Log.Warn("an error could not be sent to the caller", "error", e, "cause", cause)
+		s.cfg.Log.Warn("an answer could not be sent to the caller", "cause", cause)
 	}
+}
+
+func unsent(cause error) error {
+	return core.Errorf(core.KindFailed, "the answer cannot be sent: %w", cause)
 }

@@ -114,3 +114,36 @@ func TestCloseWaitsForRequests(t *testing.T) {
 		s.work.Wait()
 	}
 }
+
+// TestAnswerEndsTheRequest: a caller that waits for each answer before it asks again has
+// one request under way at a time, however soon it asks.
+func TestAnswerEndsTheRequest(t *testing.T) {
+	t.Parallel()
+	for name, fails := range map[string]error{"answer": nil, "error": core.Errorf(core.KindConflict, "it fails")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, answers := newTestServer(1)
+			handle := s.handler(Endpoint{Name: "verb", Timeout: time.Second, Handle: func(context.Context, Call) (any, error) {
+				return nil, fails
+			}})
+			asked, publish := make(chan bool, 1), s.publish
+			s.publish = func(m *nats.Msg) error { // the caller has the answer, and asks again at once
+				select {
+				case asked <- true:
+					handle(fakeRequest{})
+				default:
+				}
+				return publish(m)
+			}
+			handle(fakeRequest{})
+			for range 2 {
+				if kind := <-answers; kind == string(core.KindUnavailable) {
+					t.Error("the second request came after the first one's answer, and was refused beside it")
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
