@@ -14,7 +14,11 @@ BASE       ?= main
 # Tests of one package that run side by side. Tests whose bound is in seconds are not parallel.
 PARALLEL   ?= 4
 
-.PHONY: build check test race lint vuln demo screenshots bench fuzz nemesis compat foreign check-static clean
+# The slowest tests, each as "package:Name" in .ci/stories: a cluster is moved, rolled back, moved again. .ci/run runs them too.
+STORIES        := $(shell cut -d: -f2 .ci/stories | paste -sd'|' -)
+STORY_PACKAGES := $(shell cut -d: -f1 .ci/stories | sort -u | sed 's|^|./|')
+
+.PHONY: build check test stories race lint vuln demo screenshots bench fuzz nemesis compat foreign check-static clean
 
 # Without -buildvcs=false the embedded server tells everybody who connects the revision of this repository as its own.
 build:
@@ -28,12 +32,15 @@ check:
 	@GO='$(GO)' sh .ci/lint-changed '$(BASE)' $(GOLANGCI)
 	$(GO) test -short -vet=off -parallel 8 -timeout 120s ./...
 
-# All tests but those of nemesis, foreign and fuzz. -timeout is for one package. Without the debugger's tables the test
+# All tests but those of stories, nemesis, foreign, compat and fuzz. -timeout is for one package. Without the debugger's tables the test
 # binaries are linked in half the time.
 test:
-	$(GO) test -parallel $(PARALLEL) -timeout 480s -ldflags '-s -w' ./...
+	$(GO) test -parallel $(PARALLEL) -timeout 480s -ldflags '-s -w' -skip '^($(STORIES))$$' ./...
 
-# All tests of "test" under the race detector, one package after the other. It needs a C compiler.
+stories:
+	$(GO) test -parallel $(PARALLEL) -timeout 480s -ldflags '-s -w' -run '^($(STORIES))$$' $(STORY_PACKAGES)
+
+# All tests of "test" and "stories" under the race detector, one package after the other. It needs a C compiler.
 race:
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo "race: needs a C compiler, and $$($(GO) env CC) is missing (Debian: apt-get install gcc libc6-dev)" >&2; exit 2; }
 	CGO_ENABLED=1 $(GO) test -race -p 1 -timeout 1800s ./...

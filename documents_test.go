@@ -228,6 +228,26 @@ func section(text, title string) string {
 	return rest[:next[0]]
 }
 
+// TestStories: `make test` leaves out by name what `make stories` runs in some packages,
+// so that every name must be of one test, and in the package that is named.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	declared := declaredTests(t)
+	for line := range strings.Lines(readFile(t, ".ci/stories")) {
+		story := strings.TrimSuffix(line, "\n")
+		place, name, _ := strings.Cut(story, ":")
+		places := 0
+		for full := range declared {
+			if strings.HasSuffix(full, ":"+name) && !strings.HasPrefix(full, "core/nodetest/nemesis:") { // nobody leaves those out
+				places++
+			}
+		}
+		if declared[story] == 0 || places != 1 {
+			t.Errorf(".ci/stories: %s declares no %s, or %d packages declare it", place, name, places)
+		}
+	}
+}
+
 // makeTargets are the targets of the Makefile.
 func makeTargets(t *testing.T) []string {
 	t.Helper()
