@@ -57,7 +57,7 @@ func (r *fixture) handshakeWith(t *testing.T, addr, dir string, version uint16) 
 		RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12, MaxVersion: version,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair, nil },
 	})
-	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+	if err := c.HandshakeContext(t.Context()); err != nil {
 		return "", err
 	}
 	if _, err = c.Read(make([]byte, 1)); err != nil {

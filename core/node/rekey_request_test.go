@@ -183,10 +183,9 @@ func TestSilentNodeIsNamed(t *testing.T) {
 	ctx := t.Context()
 	ann := people(t, c, 1)[0]
 	room := fine[core.Room](t)(ann.CreateRoom(ctx, control.CreateRequest{ID: "plans", Encrypted: true}))
-	nodetest.Wait(t, 10*time.Second, func() error { // the session ends once, for the rights in the new room
-		_, err := ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann))
-		return err
-	})
+	ann.over(t, 10*time.Second) // her rooms have changed
+	ann = arrive(t, c, 0, ann.Identity)
+	fine[core.Room](t)(ann.Rekey(ctx, recordOf(room, "00000000000000a1"), boxesFor(ann)))
 	if err := c.Nodes[2].Close(); err != nil {
 		t.Fatal(err)
 	}
