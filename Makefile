@@ -35,10 +35,10 @@ check:
 # All tests but those of stories, nemesis, foreign, compat and fuzz. -timeout is for one package. Without the debugger's tables the test
 # binaries are linked in half the time.
 test:
-	$(GO) test -parallel $(PARALLEL) -timeout 480s -ldflags '-s -w' -skip '^($(STORIES))$$' ./...
+	$(GO) test -parallel $(PARALLEL) -timeout 480s -vet=off -ldflags '-s -w' -skip '^($(STORIES))$$' ./...
 
 stories:
-	$(GO) test -parallel $(PARALLEL) -timeout 480s -ldflags '-s -w' -run '^($(STORIES))$$' $(STORY_PACKAGES)
+	$(GO) test -parallel $(PARALLEL) -timeout 480s -vet=off -ldflags '-s -w' -run '^($(STORIES))$$' $(STORY_PACKAGES)
 
 # All tests of "test" and "stories" under the race detector, one package after the other. It needs a C compiler.
 race:
