@@ -12,7 +12,7 @@ export CGO_ENABLED := 0
 # The branch that a change is compared with by check.
 BASE       ?= main
 # Tests of one package that run side by side. Tests whose bound is in seconds are not parallel.
-PARALLEL   ?= 4
+PARALLEL   ?= 6
 
 # The slowest tests, each as "package:Name" in .ci/stories: a cluster is moved, rolled back, moved again. .ci/run runs them too.
 STORIES        := $(shell cut -d: -f2 .ci/stories | paste -sd'|' -)
