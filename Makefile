@@ -18,7 +18,7 @@ PARALLEL   ?= 6
 STORIES        := $(shell cut -d: -f2 .ci/stories | paste -sd'|' -)
 STORY_PACKAGES := $(shell cut -d: -f1 .ci/stories | sort -u | sed 's|^|./|')
 
-.PHONY: build check test stories race lint vuln demo screenshots bench fuzz nemesis compat foreign check-static clean
+.PHONY: build check test stories race lint vuln demo screenshots bench fuzz nemesis compat foreign alerts check-static clean
 
 # Without -buildvcs=false the embedded server tells everybody who connects the revision of this repository as its own.
 build:
@@ -55,6 +55,10 @@ vuln:
 
 demo: build
 	bin/unibusd demo
+
+# The alert rules of docs/monitoring against staged faults. Needs promtool, or Debian's apt-get to fetch it.
+alerts:
+	@GO='$(GO)' sh .ci/alerts
 
 # Pictures of every page, from the real console on a real cluster.
 # Needs Debian's librsvg2-bin and fonts-jetbrains-mono.

@@ -102,14 +102,14 @@ func (a *Authenticator) SetRemoved(keys []string) {
 func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 	switch {
 	case r.HasOtherCredentials:
-		return Grant{}, core.Errorf(core.KindRefused, "a JWT, user, password or token was presented; only nkeys are accepted here").
+		return Grant{}, refuse(ReasonCredentials, "a JWT, user, password or token was presented; only nkeys are accepted here").
 			WithNext("connect with an nkey seed file and nothing else")
 	case r.WantAccount != "":
-		return Grant{}, core.Errorf(core.KindRefused, "an account was requested by name; the key decides the account")
+		return Grant{}, refuse(ReasonCredentials, "an account was requested by name; the key decides the account")
 	case r.Key == "" && len(r.Signature) > 0:
 		return Grant{}, core.Errorf(core.KindInvalid, "a signature was presented without a key")
 	case r.Key == "":
-		return a.withoutIdentity(r, core.Errorf(core.KindRefused, "no identity was presented").
+		return a.withoutIdentity(r, refuse(ReasonNoIdentity, "no identity was presented").
 			WithNext("connect with the nkey seed file of a user or an operator"))
 	}
 	id, err := verifyKey(r)
@@ -120,7 +120,7 @@ func (a *Authenticator) Decide(ctx context.Context, r Request) (Grant, error) {
 		return internalGrant(g, id, r)
 	}
 	if removed := a.removed.Load(); removed != nil && (*removed)[string(id)] {
-		return Grant{}, core.Errorf(core.KindRefused, "the operator's key %s was removed", id.Short()).
+		return Grant{}, refuse(ReasonRemoved, "the operator's key %s was removed", id.Short()).
 			WithNext("make a new key with `unibusd keygen operator --out FILE`; a removed one stays removed")
 	}
 	if op, ok := (*a.operators.Load())[string(id)]; ok {
@@ -141,14 +141,14 @@ func verifyKey(r Request) (core.UserID, error) {
 			WithNext("connect with a seed file that `unibusd keygen` wrote")
 	}
 	if len(r.Nonce) == 0 {
-		return "", core.Errorf(core.KindRefused, "there was no nonce for %s to sign", id.Short())
+		return "", refuse(ReasonSignature, "there was no nonce for %s to sign", id.Short())
 	}
 	kp, err := nkeys.FromPublicKey(string(id))
 	if err != nil {
 		return "", core.Errorf(core.KindInvalid, "the key that was presented is not a user's public nkey")
 	}
 	if err := kp.Verify(r.Nonce, r.Signature); err != nil {
-		return "", core.Errorf(core.KindRefused, "the signature of %s is wrong", id.Short()).
+		return "", refuse(ReasonSignature, "the signature of %s is wrong", id.Short()).
 			WithNext("check that the seed belongs to this key, and that no proxy between client and server changes messages")
 	}
 	return id, nil
@@ -183,7 +183,7 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 		}
 		return g, nil
 	case a.cfg.Mode == core.BusAuthSoft && admission.Status == core.UserRevoked:
-		return Grant{}, core.Errorf(core.KindRefused, "the user %s is revoked", id.Short()).
+		return Grant{}, refuse(ReasonUser, "the user %s is revoked", id.Short()).
 			WithNext("an administrator can activate it again: unibusd user activate %s", id)
 	case admission.Expired(now) && admission.Status == core.UserActive:
 		reason := expired(id, admission.Expires)
@@ -192,7 +192,7 @@ func (a *Authenticator) user(ctx context.Context, id core.UserID, r Request) (Gr
 		}
 		return a.withoutIdentity(r, reason)
 	}
-	return a.withoutIdentity(r, core.Errorf(core.KindRefused, "the user %s is unknown or revoked", id.Short()).
+	return a.withoutIdentity(r, refuse(ReasonUser, "the user %s is unknown or revoked", id.Short()).
 		WithNext("add it, or look at its state: unibusd user get %s", id))
 }
 
@@ -309,12 +309,12 @@ func operatorTable(ops []core.Operator) map[string]core.Operator {
 
 // expired refuses a user whose time is over.
 func expired(id core.UserID, at core.Millis) *core.Error {
-	return core.Errorf(core.KindRefused, "the user %s ended at %s", id.Short(), at.Time().Format(time.DateTime+" UTC")).
+	return refuse(ReasonExpired, "the user %s ended at %s", id.Short(), at.Time().Format(time.DateTime+" UTC")).
 		WithNext("an administrator can give it more time: unibusd user extend %s --expires 90d", id)
 }
 
 // ended refuses an operator whose key has an end that is over.
 func ended(op core.Operator) error {
-	return core.Errorf(core.KindRefused, "the key of the operator %s ended at %s", op.Name, op.NotAfter.Time().UTC().Format(time.DateTime+" UTC")).
+	return refuse(ReasonExpired, "the key of the operator %s ended at %s", op.Name, op.NotAfter.Time().UTC().Format(time.DateTime+" UTC")).
 		WithNext("an admin gives it a later not-after in the nodes' configuration, or a new key: `unibusd keygen operator --out FILE`")
 }

@@ -25,13 +25,14 @@ type authAdapter struct {
 	decider  Authenticator
 	sessions *sessionTable
 	refusals *refusalLog
+	counts   *admissionCounter
 	accounts identityAccounts
 	srv      atomic.Pointer[server.Server] // nil until Open has made it
 	draining atomic.Bool                   // users are turned away
 }
 
 func newAuthAdapter(a Authenticator, limits Limits, log *slog.Logger) *authAdapter {
-	return &authAdapter{decider: a, sessions: newSessionTable(limits), refusals: &refusalLog{log: log}}
+	return &authAdapter{decider: a, sessions: newSessionTable(limits), refusals: &refusalLog{log: log}, counts: newAdmissionCounter()}
 }
 
 // decideTries bounds how often a connection is decided again because its user
@@ -53,6 +54,7 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 	if err != nil {
 		a.sessions.forget(ses)
 		a.refusals.refused(r, err)
+		a.counts.denied(err)
 		return answer(srv, c, err)
 	}
 	return true
@@ -75,6 +77,9 @@ func (a *authAdapter) admit(ctx context.Context, srv *server.Server, c server.Cl
 			return err
 		}
 		if ok, err := a.sessions.admit(srv, ses, grant); ok || err != nil {
+			if err == nil {
+				a.counts.admitted(grant.Kind)
+			}
 			return err
 		}
 	}

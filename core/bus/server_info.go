@@ -57,3 +57,26 @@ func (s *Server) FileFaults() []FileFault {
 	}
 	return out
 }
+
+// Traffic is what the server has received and sent since its start, over all connections:
+// users', the node's own and the routes.
+type Traffic struct {
+	ReceivedMessages, SentMessages int64
+	ReceivedBytes, SentBytes       int64
+	SlowConsumers                  int64 // connections that were ended because they did not read
+}
+
+// Traffic is zero while the server is closed.
+func (s *Server) Traffic() Traffic {
+	srv := s.running()
+	if srv == nil {
+		return Traffic{}
+	}
+	v, err := srv.Varz(nil)
+	if err != nil { // it never returns one today
+		return Traffic{}
+	}
+	return Traffic{
+		ReceivedMessages: v.InMsgs, SentMessages: v.OutMsgs, ReceivedBytes: v.InBytes, SentBytes: v.OutBytes, SlowConsumers: v.SlowConsumers,
+	}
+}

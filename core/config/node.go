@@ -37,6 +37,8 @@ type Node struct {
 	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: what core/bus has
 	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
 
+	MetricsListen string `toml:"metrics-listen,omitempty"` // host:port of metrics and health over HTTP; "": none
+
 	// Quotas of users, as core/control has them; 0: its defaults.
 	QuotaInvitations int `toml:"quota-invitations,omitempty"`
 	QuotaRooms       int `toml:"quota-rooms,omitempty"`

@@ -86,6 +86,7 @@ func settings() []setting {
 		{Setting{Name: "tls-first", Usage: "say nothing before TLS, so that every client must begin with TLS: true or false", Default: "false"}, setTLSFirst},
 		count("max-connections", "admitted connections to this node; some are reserved for operators", "16384", func(n *Node) *int { return &n.MaxConnections }),
 		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
+		text("metrics-listen", "address of metrics and health over HTTP, without a login; none by default", "", func(n *Node) *string { return &n.MetricsListen }),
 		count("quota-invitations", "unanswered invitations that a user has sent", "100", func(n *Node) *int { return &n.QuotaInvitations }),
 		count("quota-rooms", "rooms that a user owns", "250", func(n *Node) *int { return &n.QuotaRooms }),
 		count("quota-members", "members and invitations of a room", "10000", func(n *Node) *int { return &n.QuotaMembers }),

@@ -66,15 +66,23 @@ func (n Node) checkListen() error {
 	if err := checkAddress("listen", n.Listen, 0); err != nil {
 		return err
 	}
-	if n.ClusterListen == "" {
-		return nil
-	}
-	if err := checkAddress("cluster-listen", n.ClusterListen, 1); err != nil {
-		return err
-	}
-	if n.ClusterListen == n.Listen {
-		return core.Errorf(core.KindInvalid, "--listen and --cluster-listen are both %s", n.Listen).
-			WithNext("give the two listeners different ports, for example 4222 and 6222")
+	given := map[string]string{n.Listen: "listen"} // by address: one listener each
+	for _, l := range []struct {
+		name, addr string
+		minPort    int
+		example    string
+	}{{"cluster-listen", n.ClusterListen, 1, "4222 and 6222"}, {"metrics-listen", n.MetricsListen, 0, "4222 and 9422"}} {
+		if l.addr == "" {
+			continue
+		}
+		if err := checkAddress(l.name, l.addr, l.minPort); err != nil {
+			return err
+		}
+		if other := given[l.addr]; other != "" && !strings.HasSuffix(l.addr, ":0") {
+			return core.Errorf(core.KindInvalid, "--%s and --%s are both %s", other, l.name, l.addr).
+				WithNext("give the two listeners different ports, for example %s", l.example)
+		}
+		given[l.addr] = l.name
 	}
 	return nil
 }

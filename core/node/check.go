@@ -35,6 +35,9 @@ func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	for _, f := range cluster.Exposed([]cluster.Info{{Name: cfg.Name, Loopback: config.Loopback(cfg.Listen), TLS: cfg.TLS(), BusAuth: cfg.BusAuth}}) {
 		warnings = append(warnings, f.Text+" "+f.Next)
 	}
+	if cfg.MetricsListen != "" && !config.Loopback(cfg.MetricsListen) {
+		warnings = append(warnings, "Other machines can read this node's metrics at "+cfg.MetricsListen+", which have no login. Let only the monitoring reach them.")
+	}
 	if len(cfg.Operators) == 0 {
 		warnings = append(warnings, "There is no operator: no person can look at this node or change anything. Add one with --operator NKEY:ROLE:NAME")
 	}

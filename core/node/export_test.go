@@ -17,6 +17,9 @@ func (n *Node) Reload() error { return n.reload() }
 // SetProtocols makes the node one of another release, before Open.
 func (n *Node) SetProtocols(p core.Protocols) { n.protocols = p }
 
+// MetricsAddr is the address of the node's metrics.
+func (n *Node) MetricsAddr() string { return n.metrics.Addr() }
+
 // Store is the store that this node serves, for tests that write past the services.
 func (n *Node) Store() (core.Store, error) { return n.storeHandle.Store() }
 

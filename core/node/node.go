@@ -23,6 +23,7 @@ import (
 	"unibus/core/config"
 	"unibus/core/control"
 	"unibus/core/keys"
+	"unibus/core/metrics"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
 )
@@ -93,6 +94,7 @@ type Node struct {
 	backups *backup.Server
 	admin   *admin.Service
 	control *control.Service
+	metrics *metrics.Server // nil without --metrics-listen
 
 	// The operators.
 	operators     atomic.Pointer[map[string]core.Operator] // by key: configured, and not removed by command
@@ -171,7 +173,8 @@ func (n *Node) parts() []part {
 		part{"control service", n.openControlService, n.closeControlService}, // after sessions, which it ends, and the nonces, which it shares
 		part{"operators' service", n.openAdminService, n.closeAdminService},
 		part{"comparison with the disk", n.openDiskComparison, n.closeDiskComparison}, // after all that is compared
-		part{"operators", n.openOperators, n.closeOperators},                          // last: it ends sessions and tells the peers
+		part{"operators", n.openOperators, n.closeOperators},                          // it ends sessions and tells the peers
+		part{"metrics", n.openMetrics, n.closeMetrics},                                // last: they show all of it
 	)
 }
 
