@@ -44,6 +44,7 @@ const (
 	bubbleTea   = "charm.land/"
 	ageLib      = "filippo.io/age"
 	sshLib      = "golang.org/x/crypto/ssh"
+	prometheus  = "github.com/prometheus/"
 )
 
 // narrow lists the packages that see core and at most the one library that they exist for.
@@ -59,6 +60,7 @@ func narrow() map[string][]string {
 		"core/migrate":         {"unibus/core"},
 		"core/doctor":          {"unibus/core"},
 		"core/guide":           {"unibus/core", "unibus/core/cluster", "unibus/core/doctor"},
+		"core/metrics":         {"unibus/core", "unibus/core/cluster", prometheus},
 		"core/jsapi":           {"unibus/core", natsClient},
 		"core/audit":           {"unibus/core", "unibus/core/jsapi", natsClient},
 		"core/store/sqlite":    {"unibus/core", sqliteLib},
@@ -101,6 +103,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		{sqliteLib, []string{"core/store/sqlite"}, false, "there is one way to a database file"},
 		{databaseSQL, []string{"core/store/sqlite"}, false, "no caller sees SQL"},
 		{bubbleTea, []string{"tui", "cmd"}, false, "the daemon has no screen"},
+		{prometheus, []string{"core/metrics"}, false, "there is one place that says what a metric is called"},
 		{ageLib, []string{"core/keysource"}, false, "there is one way to a protected seed"},
 		{sshLib, []string{"core/keysource"}, false, "there is one way to an SSH agent"},
 	} {

@@ -23,7 +23,7 @@ import (
 type scrape map[string]float64
 
 // ask returns the answer of a node's HTTP address.
-func ask(t *testing.T, addr, path string) (int, string, error) {
+func ask(t testing.TB, addr, path string) (int, string, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+path, http.NoBody)
 	if err != nil {
@@ -38,7 +38,7 @@ func ask(t *testing.T, addr, path string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-func scrapeOf(t *testing.T, addr string) scrape {
+func scrapeOf(t testing.TB, addr string) scrape {
 	t.Helper()
 	status, text, err := ask(t, addr, "/metrics")
 	if err != nil || status != http.StatusOK {
@@ -59,7 +59,7 @@ func scrapeOf(t *testing.T, addr string) scrape {
 }
 
 // until scrapes until every series has the value that is wanted.
-func until(t *testing.T, addr string, want scrape) (s scrape) {
+func until(t testing.TB, addr string, want scrape) (s scrape) {
 	t.Helper()
 	nodetest.Wait(t, 60*time.Second, func() error {
 		s = scrapeOf(t, addr)
@@ -85,7 +85,7 @@ func wantReady(t *testing.T, addr string, status int, text string) {
 }
 
 // metered starts a cluster whose first node serves metrics, and returns their address.
-func metered(t *testing.T, cfg nodetest.Config) (*nodetest.Cluster, string) {
+func metered(t testing.TB, cfg nodetest.Config) (*nodetest.Cluster, string) {
 	t.Helper()
 	cfg.Store = core.BackendKV
 	cfg.Before = func(c *nodetest.Cluster) { c.Configs[0].MetricsListen = "127.0.0.1:0" }
