@@ -4,6 +4,8 @@
 GO         ?= go
 GOLANGCI   := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULN     := golang.org/x/vuln/cmd/govulncheck@v1.1.4
+NFPM       := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.48.0
+SBOM       := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 FUZZTIME   ?= 20s
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -18,7 +20,7 @@ PARALLEL   ?= 6
 STORIES        := $(shell cut -d: -f2 .ci/stories | paste -sd'|' -)
 STORY_PACKAGES := $(shell cut -d: -f1 .ci/stories | sort -u | sed 's|^|./|')
 
-.PHONY: build check test stories race lint vuln demo screenshots bench fuzz nemesis compat foreign alerts check-static clean
+.PHONY: build check test stories race lint vuln demo screenshots bench fuzz nemesis compat foreign alerts dist dist-check check-static clean
 
 # Without -buildvcs=false the embedded server tells everybody who connects the revision of this repository as its own.
 build:
@@ -52,6 +54,14 @@ lint:
 # The database of vulnerabilities is on the network; where it cannot be reached, that is said and is no failure.
 vuln:
 	@GO='$(GO)' sh .ci/vuln $(GOVULN)
+
+# Packages, archives, SBOMs and checksums in dist/. Needs git and coreutils.
+dist:
+	@GO='$(GO)' sh packaging/dist '$(VERSION)' $(NFPM) $(SBOM)
+
+# Two builds compared, and the deb in a clean Debian root. Needs root.
+dist-check:
+	@GO='$(GO)' sh packaging/check '$(VERSION)' $(NFPM) $(SBOM)
 
 demo: build
 	bin/unibusd demo
