@@ -2,8 +2,6 @@ package core
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"math"
 	"slices"
 	"strings"
@@ -69,41 +67,18 @@ type UserCounts struct {
 	Admins  int `json:"admins"` // active ones
 }
 
-const (
-	// MaxPage is how many users a page has at the most.
-	MaxPage   = 1000
-	pageBytes = 512 << 10 // of one page: well below the payload limit of 1 MiB
-	maxFilter = 256
-)
-
 // Check refuses a request that no list can answer. KindInvalid.
 func (r UserPageRequest) Check() error {
 	switch {
-	case r.Sort != "" && !slices.Contains(UserSorts(), r.Sort):
-		return Errorf(KindInvalid, "users cannot be sorted by %q", r.Sort).WithNext("sort by %s", joinWords(UserSorts()))
 	case r.Status != "" && r.Status != UserExpired && !slices.Contains(UserStatuses(), r.Status):
 		return Errorf(KindInvalid, "%q is not a state of users", r.Status).WithNext("use active, revoked or expired")
 	case r.Role != "" && r.Role != RoleMember && r.Role != RoleAdmin:
 		return Errorf(KindInvalid, "%q is not a role", r.Role).WithNext("use member or admin")
-	case r.Limit < 0 || r.Offset < 0:
-		return Errorf(KindInvalid, "a page cannot have %d users from position %d on", r.Limit, r.Offset).WithNext("give numbers that are not negative")
-	case len(r.Filter) > maxFilter || len(r.Name) > maxFilter:
-		return Errorf(KindInvalid, "the filter has %d bytes", max(len(r.Filter), len(r.Name))).WithNext("give at most %d", maxFilter)
 	case len(r.Named) > MaxPage:
 		return Errorf(KindInvalid, "%d users are named", len(r.Named)).WithNext("name at most %d at once", MaxPage)
-	case r.After != "" && (r.Offset != 0 || r.Around != ""):
-		return Errorf(KindInvalid, "a page begins after a cursor or at a position, and not both").WithNext("leave one out")
 	}
 	_, err := r.cursor()
-	return err
-}
-
-func joinWords[T ~string](words []T) string {
-	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = string(w)
-	}
-	return strings.Join(all[:len(all)-1], ", ") + " or " + all[len(all)-1]
+	return firstOf(checkSort("users", r.Sort, UserSorts()), checkPage("users", r.Offset, r.Limit, r.After, string(r.Around), r.Filter, r.Name), err)
 }
 
 // Selects is true for the users that the query asks for.
@@ -181,34 +156,13 @@ func endOf(u *User) Millis {
 	return u.Expires
 }
 
-// userCursor is what a page's Next holds: the query, and the fields of the last
-// user by which the next page is found although that user changed meanwhile.
-type userCursor struct {
-	Query UserQuery `json:"q"`
-	Last  User      `json:"u"`
-}
-
 func (q UserQuery) cursorAfter(last *User) string {
 	u := *last
 	u.KEMKey = nil
-	b, _ := json.Marshal(userCursor{q, u}) // plain values
-	return base64.RawURLEncoding.EncodeToString(b)
+	return encodeCursor(q, u)
 }
 
-// cursor is the last user of the page before, nil for the first page. KindInvalid
-// for a text that is no cursor of this query.
+// cursor is the last user of the page before, nil for the first page.
 func (r UserPageRequest) cursor() (*User, error) {
-	if r.After == "" {
-		return nil, nil
-	}
-	var c userCursor
-	b, err := base64.RawURLEncoding.DecodeString(r.After)
-	if err == nil {
-		err = json.Unmarshal(b, &c)
-	}
-	if err != nil || c.Last.ID == "" || c.Query != r.UserQuery {
-		return nil, Errorf(KindInvalid, "the cursor belongs to another list: it is no end of a page of this query").
-			WithNext("begin again with the first page, and keep filter and order while you fetch the next ones")
-	}
-	return &c.Last, nil
+	return decodeCursor(r.After, r.UserQuery, func(u User) bool { return u.ID != "" })
 }
