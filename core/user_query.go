@@ -116,7 +116,7 @@ func (s UserSort) compare(a, b *User) int {
 	c := 0
 	switch s {
 	case SortByName:
-		c = cmp.Or(cmp.Compare(nameRank(a), nameRank(b)), strings.Compare(foldedName(a), foldedName(b)))
+		c = cmp.Or(cmp.Compare(nameRank(a), nameRank(b)), strings.Compare(foldedText(a.Name), foldedText(b.Name)))
 	case SortByStatus:
 		c = cmp.Or(strings.Compare(string(a.Status), string(b.Status)), cmp.Compare(endOf(b), endOf(a)))
 	case SortByRole:
@@ -140,11 +140,12 @@ func nameRank(u *User) int {
 	return 0
 }
 
-func foldedName(u *User) string {
-	if u.Name == nil {
+// foldedText is how a text that may be missing is ordered: in any case.
+func foldedText(text *string) string {
+	if text == nil {
 		return ""
 	}
-	return strings.ToLower(*u.Name)
+	return strings.ToLower(*text)
 }
 
 // endOf orders ends so that an order by it stays true while time passes: users
