@@ -50,6 +50,10 @@ type Store interface {
 	Room(ctx context.Context, id RoomID) (Room, error)
 	// Rooms returns all rooms in the order of their ids.
 	Rooms(ctx context.Context) ([]Room, error)
+	// RoomPage returns one page of the rooms that a query selects, with the counts of
+	// all. It is as current as Rooms; notes say what a store does not keep with a room,
+	// nil for nothing. KindInvalid for a request that Check refuses.
+	RoomPage(ctx context.Context, r RoomPageRequest, notes *RoomNotes) (RoomPage, error)
 	// UpdateRoom changes a room and returns it as it is now. KindNotFound;
 	// KindInvalid for a new owner that is not a user; KindRefused where the room is
 	// archived, or where the backend cannot hold what is asked.
@@ -75,9 +79,9 @@ type Store interface {
 	Members(ctx context.Context, room RoomID) ([]Member, error)
 	// MemberCount is how many active members and pending invitations a room has.
 	MemberCount(ctx context.Context, room RoomID) (members, invited int, err error)
-	// MemberCounts is how many active members each room has, in one pass; rooms
-	// without any may be missing.
-	MemberCounts(ctx context.Context) (map[RoomID]int, error)
+	// MemberCounts is how many active members each of some rooms has, by one proof;
+	// rooms without any may be missing.
+	MemberCounts(ctx context.Context, rooms []RoomID) (map[RoomID]int, error)
 	// RoomsOf returns the rooms of which a user is an active member, in order.
 	RoomsOf(ctx context.Context, user UserID) ([]RoomID, error)
 	// PutKey stores one more sealed key of the room's current epoch, for a user

@@ -121,7 +121,7 @@ func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
 	m.resume()
 	selected := m.currentPage().Selection(m.renderContext())
 	if a.NeedsLookUp(m.snapshot, arg, selected) {
-		return m.lookUpUsers(a, arg, selected)
+		return m.lookUpArgument(a, arg, selected)
 	}
 	sel, err := a.Resolve(m.snapshot, arg, selected)
 	if err != nil {

@@ -36,6 +36,8 @@ func (m *Model) missingInPause(wanted feed.Subscription, isOtherPage bool) strin
 		return "page"
 	case wanted.Users != nil && m.snapshot.Users.Known() && !m.snapshot.HasUsersOnScreen(wanted.Users):
 		return "part of the list"
+	case wanted.Rooms != nil && wanted.Rooms.Rows > 0 && m.snapshot.Rooms.Known() && !m.snapshot.HasRoomsOnScreen(wanted.Rooms):
+		return "part of the list"
 	case wanted.RoomIsOpen && wanted.Room != m.snapshot.RoomID:
 		return "room"
 	}

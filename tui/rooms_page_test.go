@@ -71,6 +71,7 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 			h.Press(k)
 			h.Screen() // drawing the list subscribes to the selected room
 			h.Tick()
+			h.Settle()
 		}
 		if !strings.Contains(strings.Join(strings.Fields(h.Screen()), " "), c.text) {
 			t.Errorf("%s: the screen does not show %q:\n%s", c.name, c.text, h.Screen())
@@ -81,11 +82,13 @@ func TestRekeySaysWhyItIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestRekeyTakesAnyRoomByName, even one that was not polled: then the node chooses.
+// TestRekeyTakesAnyRoomByName, even one that was not polled: a node says whether there is one, and chooses.
 func TestRekeyTakesAnyRoomByName(t *testing.T) {
 	t.Parallel()
 	h, f := newHarness(t, tuitest.Healthy())
 	h.Press(":", "rekey room-03", "enter")
+	assertShows(t, h, "Looking up room-03; esc cancels.")
+	h.Settle()
 	assertShows(t, h, "Ask for a new key of room-03?", "The node asks an online member with the key", "unibusd room rekey room-03 --server")
 	h.Settle()
 	h.Press("tab", "enter")
@@ -153,7 +156,7 @@ func TestRoomFilterDoesNotFilterMembers(t *testing.T) {
 	h.Press("/", "backspace", "backspace", "backspace", "backspace", "backspace", "still", "enter")
 	assertShows(t, h, "kemal-02")
 	assertHides(t, h, "petra-00")
-	h.Press("esc", "esc", "down", "enter")
+	h.Press("esc", "esc", "enter") // the cursor is still on the room
 	assertShows(t, h, "room-01", "petra-00")
 }
 

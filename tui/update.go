@@ -46,8 +46,8 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		m.width, m.height = msg.Width, msg.Height
 	case acceptKeysMsg:
 		return m.acceptDialogKeys(msg)
-	case usersFoundMsg:
-		return m.handleUsersFound(msg)
+	case foundMsg:
+		return m.handleFound(msg)
 	case actionDoneMsg:
 		return m.handleActionDone(msg)
 	case jobSignalMsg:

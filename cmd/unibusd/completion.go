@@ -25,7 +25,8 @@ func completions() map[string]cli.Values {
 		"--log-format":                 cli.OneOf("text", "json"),
 		"--log-level":                  cli.OneOf("debug", "info", "warn", "error"),
 		"--tls-first":                  cli.OneOf("true", "false"),
-		"--sort":                       cli.OneOf(userSorts()...),
+		"unibusd user list --sort":     cli.OneOf(words(core.UserSorts())...),
+		"unibusd room list --sort":     cli.OneOf(words(core.RoomSorts())...),
 		"--status":                     cli.OneOf(string(core.UserActive), string(core.UserRevoked), string(core.UserExpired)),
 		"--role":                       cli.OneOf(string(core.RoleMember), string(core.RoleAdmin)),
 		"--expires":                    cli.OneOf("never", "12h", "90d", "365d"),
@@ -34,6 +35,7 @@ func completions() map[string]cli.Values {
 		"--verb":                       cli.OneOf(auditedVerbs()...),
 		"--outcome":                    cli.OneOf(outcomes()...),
 		"--user":                       users,
+		"--owner":                      users,
 		"--node":                       nodes,
 		"--to":                         nodes,
 		"--ignore-node":                nodes,
@@ -66,6 +68,13 @@ func completions() map[string]cli.Values {
 	return values
 }
 
+func words[S ~string](all []S) (out []string) {
+	for _, w := range all {
+		out = append(out, string(w))
+	}
+	return out
+}
+
 func guideNames() (out []string) {
 	for _, g := range guide.All() {
 		out = append(out, g.Name)
@@ -82,8 +91,8 @@ func userKeys(ctx context.Context, cl *admin.Client) (out []string, err error) {
 }
 
 func roomIDs(ctx context.Context, cl *admin.Client) (out []string, err error) {
-	all, err := cl.Rooms(ctx)
-	for _, r := range all {
+	page, err := cl.RoomPage(ctx, core.RoomPageRequest{})
+	for _, r := range page.Rooms { // of more than a page, a shell shows nothing that helps
 		out = append(out, cli.Described(string(r.ID), text(r.Name)))
 	}
 	return out, err

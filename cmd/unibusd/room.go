@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -20,18 +23,38 @@ func roomCommand() *cobra.Command {
 
 func roomListCommand() *cobra.Command {
 	var n network
-	return n.command("list", "List all rooms, and the state of their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
-		rooms, err := cl.Rooms(ctx)
-		if err != nil {
-			return err
+	var r core.RoomPageRequest
+	owner := ""
+	c := n.command("list", "List all rooms, and the state of their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+		pages := admin.RoomPages(ctx, cl.RoomPage, r)
+		if n.json {
+			return printPagesJSON(c.OutOrStdout(), "rooms", pages, func(p admin.RoomPage) []admin.RoomSummary { return p.Rooms })
 		}
-		return n.print(c, map[string]any{"rooms": rooms}, func() {
-			table(c, "ROOM\tNAME\tENCRYPTED\tEPOCH\tSINCE\tMEMBERS\tKEYS\tOWNER", func(print func(string, ...any)) {
-				for _, r := range rooms {
-					print("%s\t%s\t%v\t%d\t%s\t%d\t%s\t%s", r.ID, text(r.Name), r.Encrypted, r.Epoch, since(r.Keys), r.Members, r.Keys.Label(), r.Owner.Short())
-				}
-			})
-		})
+		return printRooms(c.OutOrStdout(), pages)
+	})
+	c.PreRunE = func(c *cobra.Command, _ []string) (err error) {
+		if owner != "" {
+			if r.Owner, err = core.ParseUserID(owner); err != nil {
+				return err
+			}
+		}
+		return cmp.Or(checkLimit(c, "room", r.Limit), r.Check())
+	}
+	c.Flags().StringVar(&r.Filter, "filter", "", "list rooms whose id, name, owner or state of the key contains TEXT, in any case")
+	c.Flags().StringVar(&owner, "owner", "", "list the rooms of one owner, an NKEY")
+	c.Flags().StringVar((*string)(&r.Sort), "sort", string(core.RoomsByID), "the ORDER: id, name, owner, members, keys, key-age, epoch or created")
+	c.Flags().BoolVar(&r.Descending, "descending", false, "list the last of the order first")
+	c.Flags().IntVar(&r.Limit, "limit", 0, "list at most N rooms (default: all)")
+	return c
+}
+
+// printRooms prints rooms as lines.
+func printRooms(out io.Writer, pages iter.Seq2[admin.RoomPage, error]) error {
+	list := pageList{widths: []int{20, 24, 9, 5, 19, 7, 16}, head: []string{"ROOM", "NAME", "ENCRYPTED", "EPOCH", "SINCE", "MEMBERS", "KEYS", "OWNER"}}
+	return printPages(out, list, pages, func(p admin.RoomPage, print func(...string)) {
+		for _, r := range p.Rooms {
+			print(string(r.ID), text(r.Name), fmt.Sprint(r.Encrypted), fmt.Sprint(r.Epoch), since(r.Keys), fmt.Sprint(r.Members), r.Keys.Label(), r.Owner.Short())
+		}
 	})
 }
 

@@ -1,11 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"io"
 	"iter"
 	"time"
@@ -23,10 +19,7 @@ func userListCommand() *cobra.Command {
 	c := t.add(&cobra.Command{
 		Use: "list", Short: "List all users, revoked ones included", Args: cli.Args(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if c.Flags().Changed("limit") && r.Limit < 1 {
-				return core.Errorf(core.KindInvalid, "--limit %d lists no user", r.Limit).WithNext("give 1 or more, or leave it out for all users")
-			}
-			if err := r.Check(); err != nil {
+			if err := cmp.Or(checkLimit(c, "user", r.Limit), r.Check()); err != nil {
 				return err
 			}
 			us, end, err := t.open(c.Context(), false)
@@ -50,67 +43,16 @@ func userListCommand() *cobra.Command {
 	return c
 }
 
-func userSorts() []string {
-	var names []string
-	for _, s := range core.UserSorts() {
-		names = append(names, string(s))
-	}
-	return names
-}
-
-// printUsers prints each page when it comes, the head with the first one: a failed command must not pass for a
-// cluster without users. The columns have fixed widths, because the rows of later pages are not known yet.
+// printUsers prints users as lines.
 func printUsers(out io.Writer, pages iter.Seq2[core.UserPage, error]) error {
-	w := bufio.NewWriter(out)
-	widths := []int{56, 24, 6, 7, 19}
-	print := func(cells ...string) { _, _ = fmt.Fprintln(w, cli.Row(out, widths, cells...)) } // Flush says what failed
-	printed := false
-	for page, err := range pages {
-		if !printed && err == nil {
-			print("USER", "NAME", "ROLE", "STATUS", "CREATED", "ENDS")
-			printed = true
-		}
-		for _, u := range page.Users {
+	list := pageList{widths: []int{56, 24, 6, 7, 19}, head: []string{"USER", "NAME", "ROLE", "STATUS", "CREATED", "ENDS"}}
+	return printPages(out, list, pages, func(p core.UserPage, print func(...string)) {
+		for _, u := range p.Users {
 			print(string(u.ID), text(u.Name), string(u.Role), string(u.StatusAt(core.MillisOf(time.Now()))), u.Created.Time().Format(time.DateTime), endText(u.Expires))
 		}
-		if err := cmp.Or(err, w.Flush()); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
-// printUsersJSON prints one document, a page at a time. After an error it is not
-// closed: half a list must not pass for a whole one.
 func printUsersJSON(out io.Writer, pages iter.Seq2[core.UserPage, error]) error {
-	w := bufio.NewWriter(out)
-	separator := "{\n  \"users\": ["
-	for page, err := range pages {
-		if err != nil && separator[0] == '{' {
-			return err // nothing was printed
-		}
-		for _, u := range page.Users {
-			_, _ = fmt.Fprintf(w, "%s\n    %s", separator, indented(u))
-			separator = ","
-		}
-		if err := cmp.Or(err, w.Flush()); err != nil {
-			return err
-		}
-	}
-	if separator[0] == '{' {
-		_, _ = w.WriteString("{\n  \"users\": []\n}\n")
-	} else {
-		_, _ = w.WriteString("\n  ]\n}\n")
-	}
-	return w.Flush()
-}
-
-// indented is a user as cli.PrintJSON prints it inside of a list.
-func indented(u core.User) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetIndent("    ", "  ")
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(u) // plain values
-	return bytes.TrimSpace(b.Bytes())
+	return printPagesJSON(out, "users", pages, func(p core.UserPage) []core.User { return p.Users })
 }

@@ -290,7 +290,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	err := repetition.Do(ctx, func(ctx context.Context) (answered bool, err error) {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		msg, err := c.ask(ctx, t, v, body)
+		msg, err := c.askKnown(ctx, t, v, body)
 		if err != nil {
 			return false, callError(v, t, err)
 		}
@@ -409,14 +409,6 @@ func (c *Client) AuditRaw(ctx context.Context, from uint64) (audit.RawPage, erro
 			WithNext("upgrade it, or check a node's copy: `unibusd audit verify --file audit.jsonl`")
 	}
 	return *page.Raw, nil
-}
-
-// Rooms are all rooms, fetched page by page.
-func (c *Client) Rooms(ctx context.Context) ([]RoomSummary, error) {
-	return request.All(func(after string) ([]RoomSummary, string, error) {
-		got, err := call[roomsPage](ctx, c, TargetAny, verbRooms, request.Page{After: after})
-		return got.Rooms, got.Next, err
-	})
 }
 
 // UserGet returns one user. KindNotFound.

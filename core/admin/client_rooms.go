@@ -2,18 +2,18 @@ package admin
 
 import "context"
 
-// RoomPage returns a room with a page of its members, the first with the room's
+// MemberPage returns a room with a page of its members, the first with the room's
 // key health. KindNotFound.
-func (c *Client) RoomPage(ctx context.Context, req RoomRequest) (RoomDetail, error) {
+func (c *Client) MemberPage(ctx context.Context, req RoomRequest) (RoomDetail, error) {
 	return call[RoomDetail](ctx, c, TargetAny, verbRoomGet, req)
 }
 
 // RoomGet returns a room with all its members, fetched page by page, and its key health. KindNotFound.
 func (c *Client) RoomGet(ctx context.Context, id string) (RoomDetail, error) {
-	all, err := c.RoomPage(ctx, RoomRequest{ID: id})
+	all, err := c.MemberPage(ctx, RoomRequest{ID: id})
 	for err == nil && all.Next != "" {
 		var more RoomDetail
-		if more, err = c.RoomPage(ctx, RoomRequest{ID: id, After: all.Next}); err == nil {
+		if more, err = c.MemberPage(ctx, RoomRequest{ID: id, After: all.Next}); err == nil {
 			all = all.With(more)
 		}
 	}

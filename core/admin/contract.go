@@ -33,7 +33,7 @@ const (
 	verbUserActivate Verb = "user-activate" // userRequest → core.User
 	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
 	verbUserReplace  Verb = "user-replace"  // replaceRequest → Replaced
-	verbRooms        Verb = "rooms"         // request.Page → roomsPage
+	verbRoomPage     Verb = "room-page"     // core.RoomPageRequest → RoomPage
 	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
 	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
 
@@ -96,7 +96,7 @@ func Rules() map[Verb]Rule {
 	return map[Verb]Rule{
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbDoctor:   {Role: core.OperatorViewer, ReadsAll: true},
-		verbUserPage: viewStore, verbUserGet: viewStore, verbRooms: viewStore, verbRoomGet: viewStore,
+		verbUserPage: viewStore, verbUserGet: viewStore, verbRoomPage: viewStore, verbRoomGet: viewStore,
 		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
@@ -273,20 +273,6 @@ type Rollout struct {
 	Declared map[string]string      `json:"declared"` // the targets
 	Safe     bool                   `json:"safe"`
 	Verdict  string                 `json:"verdict"` // "safe to enforce", or why not
-}
-
-// RoomSummary is a row of the rooms' list.
-type RoomSummary struct {
-	core.Room
-	OwnerName *string    `json:"owner_name,omitempty"`
-	Members   int        `json:"members"`        // active ones
-	Keys      *KeyHealth `json:"keys,omitempty"` // nil: not known
-}
-
-// roomsPage is one page of rooms.
-type roomsPage struct {
-	Rooms []RoomSummary `json:"rooms"`
-	Next  string        `json:"next_page,omitempty"`
 }
 
 // RoomRequest names a room, and the page of its members: those after After, at

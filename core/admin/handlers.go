@@ -36,7 +36,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbUserActivate: typed(s.userActivate),
 		verbUserExtend:   typed(s.userExtend),
 		verbUserReplace:  typed(s.userReplace),
-		verbRooms:        typed(s.rooms),
+		verbRoomPage:     typed(s.roomPage),
 		verbRoomGet:      typed(s.roomGet),
 		verbRoomRekey:    typed(s.roomRekey),
 
@@ -202,50 +202,6 @@ func (s *Service) userActivate(ctx context.Context, op core.Operator, req userRe
 	s.cfg.Bus.UserChanged(ctx, st, u)
 	s.cfg.Cluster.Note(cluster.Note, op.Name, "activated "+id.Short())
 	return u, nil
-}
-
-func (s *Service) rooms(ctx context.Context, _ core.Operator, p request.Page) (any, error) {
-	st, err := s.cfg.Store.Store()
-	if err != nil {
-		return nil, err
-	}
-	all, err := st.Rooms(ctx)
-	if err != nil {
-		return nil, err
-	}
-	counts, err := st.MemberCounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	names, err := ownerNames(ctx, st, all, p.After, s.cfg.Now())
-	if err != nil {
-		return nil, err
-	}
-	var out roomsPage
-	out.Rooms, out.Next = request.Cut(all, p, func(r core.Room) string { return string(r.ID) },
-		func(r core.Room) RoomSummary {
-			return RoomSummary{Room: r, OwnerName: names[r.Owner], Members: counts[r.ID]}
-		})
-	if err := s.keys.fill(ctx, st, out.Rooms); err != nil {
-		s.cfg.Log.Warn("the rooms' keys could not be looked at", "error", err)
-	}
-	return out, nil
-}
-
-// ownerNames are the names of those who own the rooms after a room, as many as a page has.
-func ownerNames(ctx context.Context, st core.Store, all []core.Room, after string, now core.Millis) (map[core.UserID]*string, error) {
-	r := core.UserPageRequest{Limit: 1}
-	for _, room := range all {
-		if string(room.ID) > after && len(r.Named) < PageSize {
-			r.Named = append(r.Named, room.Owner)
-		}
-	}
-	p, err := st.UserPage(ctx, r, now)
-	names := make(map[core.UserID]*string, len(p.Named))
-	for _, u := range p.Named {
-		names[u.ID] = u.Name
-	}
-	return names, err
 }
 
 func (s *Service) scale(ctx context.Context, op core.Operator, req ScaleRequest) (any, error) {

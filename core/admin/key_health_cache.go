@@ -17,8 +17,10 @@ type keyHealthCache struct {
 	last     atomic.Pointer[keyHealthSnapshot]
 	passLock sync.Mutex // one pass at a time
 
-	mu    sync.Mutex
-	began map[core.RoomID]epochBegan // at most one a room
+	mu       sync.Mutex
+	began    map[core.RoomID]epochBegan // at most one a room
+	lookedUp int                        // grows with each entry
+	notes    roomNotes                  // the last ones
 }
 
 // keyHealthSnapshot is one pass.
@@ -29,15 +31,20 @@ type keyHealthSnapshot struct {
 	active map[core.UserID]bool
 	ends   []core.User // those that have one
 	health map[core.RoomID]keyed
-	rekey  int // rooms that need a new key
-	legacy int // and of these, those whose keys are a legacy database's
+
+	memberships int // active ones
+	missing     int // rooms of which a member has no key
+	rekey       int // rooms that need a new key
+	legacy      int // and of these, those whose keys are a legacy database's
 }
 
 // keyed is a room's health, and of which epoch.
 type keyed struct {
 	KeyHealth
-	epoch core.Epoch
-	rec   string
+	epoch     core.Epoch
+	rec       string
+	ownerName string
+	members   int
 }
 
 type epochBegan struct {
@@ -48,6 +55,8 @@ type epochBegan struct {
 
 const (
 	listMaxAge      = 3 * time.Second        // for lists
+	listWait        = 500 * time.Millisecond // that a list waits for another one, while it has one of the last minute
+	listServes      = time.Minute
 	noteMaxAge      = 5 * time.Second        // for the note in the status
 	snapshotMaxAge  = 5 * time.Minute        // older ones are not used
 	costFactor      = 20                     // another one is taken only after this many times its cost
@@ -92,24 +101,37 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 	if err != nil {
 		return nil, err
 	}
+	names := make(map[core.UserID]*string, len(users))
 	for _, u := range users {
-		v.active[u.ID] = u.IsActive(core.MillisOf(v.at))
+		v.active[u.ID], names[u.ID] = u.IsActive(core.MillisOf(v.at)), u.Name
 		if u.Expires != 0 {
 			v.ends = append(v.ends, u)
 		}
 	}
 	for _, r := range rooms {
-		h := healthOf(r, v.isActive)
-		v.health[r.Room.ID] = keyed{h, r.Room.Epoch, r.Room.Rec}
-		if h.State == KeysRekey {
-			v.rekey++
-			if r.Room.Rec == core.LegacyRec {
-				v.legacy++
-			}
-		}
+		v.add(r, names[r.Room.Owner])
 	}
 	v.took = time.Since(v.at)
 	return v, nil
+}
+
+// add adds a room and counts it.
+func (v *keyHealthSnapshot) add(r core.RoomKeys, ownerName *string) {
+	k := keyed{KeyHealth: healthOf(r, v.isActive), epoch: r.Room.Epoch, rec: r.Room.Rec, members: len(r.Members)}
+	if ownerName != nil {
+		k.ownerName = beginningOf(*ownerName)
+	}
+	v.health[r.Room.ID] = k
+	v.memberships += k.members
+	switch k.State {
+	case KeysMissing:
+		v.missing++
+	case KeysRekey:
+		v.rekey++
+		if r.Room.Rec == core.LegacyRec {
+			v.legacy++
+		}
+	}
 }
 
 func (v *keyHealthSnapshot) isActive(id core.UserID) bool { return v.active[id] }
@@ -145,6 +167,7 @@ func (k *keyHealthCache) since(ctx context.Context, st core.Store, r core.Room) 
 			k.began = map[core.RoomID]epochBegan{}
 		}
 		k.began[r.ID] = epochBegan{r.Epoch, r.Rec, at}
+		k.lookedUp++
 	}
 	return at, err
 }
@@ -159,11 +182,7 @@ func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 // fill gives a page of rooms their health. A few rooms that are new to the
 // keyHealthSnapshot, or at another epoch, are looked at one by one; of more of them nothing
 // is known until the next keyHealthSnapshot.
-func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSummary) error {
-	v, err := k.snapshot(ctx, st, listMaxAge)
-	if err != nil {
-		return err
-	}
+func (k *keyHealthCache) fill(ctx context.Context, v *keyHealthSnapshot, rooms []RoomSummary) (err error) {
 	reads := 0
 	for i, r := range rooms {
 		h, ok := v.of(r.Room)
@@ -178,7 +197,7 @@ func (k *keyHealthCache) fill(ctx context.Context, st core.Store, rooms []RoomSu
 			rooms[i].Keys = &h
 		}
 	}
-	k.fillSince(ctx, st, rooms)
+	k.fillSince(ctx, v.store, rooms)
 	return nil
 }
 
@@ -213,30 +232,48 @@ func (v *keyHealthSnapshot) healthNow(ctx context.Context, r core.Room) (KeyHeal
 // fillSince looks up when epochs began, as many as there is time for: the rest
 // comes with the next page, and each is asked for once.
 func (k *keyHealthCache) fillSince(ctx context.Context, st core.Store, rooms []RoomSummary) {
+	k.lookUp(ctx, st, sinceLookups, func(ask func(core.Room, func(core.Millis)) bool) {
+		for _, r := range rooms {
+			if r.Keys == nil || !r.Keys.sealed() {
+				continue
+			}
+			if at, ok := k.known(r.Room); ok {
+				r.Keys.Since = at
+			} else {
+				ask(r.Room, func(at core.Millis) { r.Keys.Since = at })
+			}
+		}
+	})
+}
+
+// lookUp runs choose, and has up to most of the rooms that it asks for looked up; ask is
+// false once that is enough, or took long.
+func (k *keyHealthCache) lookUp(ctx context.Context, st core.Store, most int, choose func(ask func(core.Room, func(core.Millis)) bool)) {
+	type question struct {
+		room   core.Room
+		answer func(core.Millis)
+	}
 	ctx, cancel := context.WithTimeout(ctx, sinceWithin)
 	defer cancel()
-	next := make(chan int)
+	next := make(chan question)
 	var all sync.WaitGroup
 	for range sinceReaders {
 		all.Go(func() {
-			for i := range next {
-				if at, err := k.since(ctx, st, rooms[i].Room); err == nil {
-					rooms[i].Keys.Since = at
+			for q := range next {
+				if at, err := k.since(ctx, st, q.room); err == nil {
+					q.answer(at)
 				}
 			}
 		})
 	}
 	asked := 0
-	for i, r := range rooms {
-		if r.Keys == nil || !r.Keys.sealed() {
-			continue
+	choose(func(r core.Room, answer func(core.Millis)) bool {
+		if asked++; asked > most || ctx.Err() != nil {
+			return false
 		}
-		if at, ok := k.known(r.Room); ok {
-			r.Keys.Since = at
-		} else if asked++; asked <= sinceLookups && ctx.Err() == nil {
-			next <- i
-		}
-	}
+		next <- question{r, answer}
+		return true
+	})
 	close(next)
 	all.Wait()
 }
@@ -261,24 +298,51 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 	if err != nil {
 		return nil
 	}
-	done := make(chan struct{})
-	s.server.Go(func(ctx context.Context) {
-		defer close(done)
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-		if _, err := s.keys.snapshot(ctx, st, noteMaxAge); err != nil {
-			s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
-		}
-	})
-	select {
-	case <-done:
-	case <-time.After(noteWait):
-	}
-	v := s.keys.last.Load()
-	if v == nil || v.store != st || time.Since(v.at) > snapshotMaxAge {
-		return nil
+	ctx, cancel := context.WithTimeout(context.Background(), noteWait)
+	defer cancel()
+	v, err := s.newestSnapshot(ctx, st, noteMaxAge, snapshotMaxAge, noteWait)
+	if err != nil {
+		s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
 	}
 	return v
+}
+
+// keysForList is a snapshot for lists; nil where none can be had.
+func (s *Service) keysForList(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
+	return s.newestSnapshot(ctx, st, listMaxAge, listServes, listWait)
+}
+
+// newestSnapshot takes a snapshot, unless there is one that is fresh, and waits for it. An
+// older one that serves is returned after patience already, so that no request waits long
+// because there are many rooms.
+func (s *Service) newestSnapshot(ctx context.Context, st core.Store, fresh, serves, patience time.Duration) (*keyHealthSnapshot, error) {
+	last := func() *keyHealthSnapshot {
+		if v := s.keys.last.Load(); v != nil && v.store == st && time.Since(v.at) <= serves {
+			return v
+		}
+		return nil
+	}
+	if v := last(); v.serves(st, time.Now(), fresh) {
+		return v, nil
+	}
+	taken := make(chan error, 1)
+	s.server.Go(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		_, err := s.keys.snapshot(ctx, st, fresh)
+		taken <- err
+	})
+	var enough <-chan time.Time
+	if last() != nil {
+		enough = time.After(patience)
+	}
+	select {
+	case err := <-taken:
+		return last(), err
+	case <-enough:
+	case <-ctx.Done():
+	}
+	return last(), nil
 }
 
 // note tells of rooms that need a new key, nil where none does. It is a note and changes

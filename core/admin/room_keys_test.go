@@ -17,7 +17,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
-	"unibus/core/request"
 	"unibus/core/store/kv"
 	"unibus/core/store/sqlite"
 	"unibus/core/store/storetest"
@@ -142,10 +141,10 @@ func (w *keyWorld) detail(t *testing.T, id core.RoomID) RoomDetail {
 
 func (w *keyWorld) listed(t *testing.T) map[core.RoomID]KeyHealth {
 	t.Helper()
-	out, err := w.rooms(t.Context(), core.Operator{}, request.Page{})
+	out, err := w.roomPage(t.Context(), core.Operator{}, core.RoomPageRequest{})
 	must(t, err)
 	all := map[core.RoomID]KeyHealth{}
-	for _, r := range out.(roomsPage).Rooms {
+	for _, r := range out.(RoomPage).Rooms {
 		if r.Keys == nil {
 			t.Errorf("%s has no health", r.ID)
 			continue
@@ -445,7 +444,9 @@ func TestOneSurveyServesAll(t *testing.T) {
 	var k keyHealthCache
 	for range 5 {
 		rooms := []RoomSummary{{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive}}}
-		must(t, k.fill(t.Context(), st, rooms))
+		v, err := k.snapshot(t.Context(), st, listMaxAge)
+		must(t, err)
+		must(t, k.fill(t.Context(), v, rooms))
 		if rooms[0].Keys.Since != 7 {
 			t.Errorf("%+v", rooms[0].Keys)
 		}

@@ -30,31 +30,13 @@ func (c *Client) UserPage(ctx context.Context, r core.UserPageRequest) (core.Use
 // UserPages yields page after page of a query, each asked for when the one before was
 // taken. An error is the last thing that comes.
 func UserPages(ctx context.Context, fetch func(context.Context, core.UserPageRequest) (core.UserPage, error), r core.UserPageRequest) iter.Seq2[core.UserPage, error] {
-	return func(yield func(core.UserPage, error) bool) {
-		for left := r.Limit; ; {
-			page, err := fetch(ctx, r)
-			if !yield(page, err) || err != nil || page.Next == "" {
-				return
-			}
-			if left > 0 {
-				if left -= len(page.Users); left <= 0 {
-					return
-				}
-				r.Limit = left
-			}
-			r.After, r.Offset, r.Around = page.Next, 0, ""
-		}
-	}
+	return pages(ctx, fetch, r, func(p core.UserPage, r *core.UserPageRequest) bool {
+		r.Offset, r.Around, r.Named = 0, "", nil
+		return goOn(p.Next, len(p.Users), &r.After, &r.Limit)
+	})
 }
 
 // AllUsers are all users, page after page.
 func AllUsers(ctx context.Context, fetch func(context.Context, core.UserPageRequest) (core.UserPage, error)) ([]core.User, error) {
-	all := []core.User{}
-	for page, err := range UserPages(ctx, fetch, core.UserPageRequest{}) {
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Users...)
-	}
-	return all, nil
+	return collect(UserPages(ctx, fetch, core.UserPageRequest{}), func(p core.UserPage) []core.User { return p.Users })
 }

@@ -20,7 +20,7 @@ type Admin interface {
 	Status(ctx context.Context) (admin.Status, error)
 	Migration(ctx context.Context) (migrate.Status, error)
 	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
-	Rooms(ctx context.Context) ([]admin.RoomSummary, error)
+	RoomPage(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
 	MigrateCutover(ctx context.Context, node string) (migrate.Status, error)
 }
@@ -166,7 +166,7 @@ func (s *story) contents(ctx context.Context) (contents, error) {
 		if err != nil {
 			return false, err
 		}
-		rooms, err := s.cfg.Admin.Rooms(ctx)
+		rooms, err := admin.AllRooms(ctx, s.cfg.Admin.RoomPage)
 		if err != nil {
 			return false, err
 		}

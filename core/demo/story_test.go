@@ -146,14 +146,14 @@ func (f *fakeCluster) UserPage(context.Context, core.UserPageRequest) (core.User
 	return core.UserPage{Users: users}, nil
 }
 
-func (f *fakeCluster) Rooms(context.Context) ([]admin.RoomSummary, error) {
+func (f *fakeCluster) RoomPage(context.Context, core.RoomPageRequest) (admin.RoomPage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := core.Room{ID: "ops", Epoch: 2}
 	if f.fault.rooms && f.state == migrate.StateSoak {
 		r.Epoch = 1
 	}
-	return []admin.RoomSummary{{Room: r}}, nil
+	return admin.RoomPage{Rooms: []admin.RoomSummary{{Room: r}}}, nil
 }
 
 func (f *fakeCluster) MigrateStart(_ context.Context, node string, o migrate.Options) (migrate.Status, error) {

@@ -92,7 +92,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		d := fine[admin.RoomDetail](t)(c.Client(1, c.Viewer).RoomGet(ctx, "plans"))
 		return d.Room.Epoch == 2 && d.Keys.State == admin.KeysOK && d.Keys.Since > 0
 	})
-	rooms := fine[[]admin.RoomSummary](t)(op.Rooms(ctx))
+	rooms := fine[[]admin.RoomSummary](t)(admin.AllRooms(ctx, op.RoomPage))
 	if len(rooms) != 1 || rooms[0].Keys == nil || rooms[0].Keys.State != admin.KeysOK || rooms[0].Keys.Since == 0 {
 		t.Errorf("the list: %+v", rooms)
 	}

@@ -15,6 +15,7 @@ import (
 // Client is the part of admin.Client that actions call.
 type Client interface {
 	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
+	RoomPage(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error)
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)

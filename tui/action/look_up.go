@@ -8,10 +8,14 @@ import (
 	"unibus/tui/widget"
 )
 
-// NeedsLookUp is true if a node must be asked which users a typed command is about: the
-// console knows only those that its page shows.
+// NeedsLookUp is true if a node must be asked which users or room a typed command is about:
+// the console knows only those that its page shows.
 func (a Action) NeedsLookUp(snap *feed.Snapshot, arg string, page Selection) bool {
 	switch {
+	case a.ArgumentKind == KindRoom:
+		id, err := core.ParseRoomID(arg)
+		_, listed := snap.ListedRoom(id)
+		return err == nil && !listed
 	case a.ArgumentKind != KindUser:
 		return false
 	case arg != "":
@@ -28,8 +32,12 @@ func (a Action) NeedsLookUp(snap *feed.Snapshot, arg string, page Selection) boo
 }
 
 // LookUp asks a node for the users that a typed command is about: the one with the name or
-// nkey arg or, without an argument, those of the page's selection.
-func LookUp(ctx context.Context, c Client, arg string, page Selection) (Selection, []core.User, error) {
+// nkey arg or, without an argument, those of the page's selection. Of a room it asks whether
+// there is one.
+func (a Action) LookUp(ctx context.Context, c Client, arg string, page Selection) (Selection, []core.User, error) {
+	if a.ArgumentKind == KindRoom {
+		return Selection{Kind: KindRoom, IDs: []string{arg}}, nil, roomExists(ctx, c, core.RoomID(arg))
+	}
 	ids := page.IDs
 	if arg != "" {
 		id, err := core.ParseUserID(arg)
@@ -51,6 +59,15 @@ func LookUp(ctx context.Context, c Client, arg string, page Selection) (Selectio
 		return page, nil, nil // their names are not needed: the node that acts will check the nkeys
 	}
 	return page, p.Named, nil
+}
+
+// roomExists is nil also where no node can say: the node that acts will check.
+func roomExists(ctx context.Context, c Client, id core.RoomID) error {
+	p, err := c.RoomPage(ctx, core.RoomPageRequest{Around: id, Limit: 1})
+	if err == nil && (len(p.Rooms) == 0 || p.Rooms[0].ID != id) {
+		return core.Errorf(core.KindNotFound, "there is no room %q", id).WithNext("the rooms page lists them")
+	}
+	return nil
 }
 
 // userCalled is the user with a name.

@@ -9,13 +9,13 @@ import (
 )
 
 // Resolve makes a selection from the argument after an action's name. Without an
-// argument the page's selection applies. LookUp does it for users.
+// argument the page's selection applies. LookUp does it for users, and for rooms that are not listed.
 func (a Action) Resolve(snap *feed.Snapshot, arg string, page Selection) (Selection, error) {
 	switch {
 	case arg == "":
 		return page, nil
 	case a.ArgumentKind == KindRoom:
-		id, err := resolveRoom(snap, arg)
+		id, err := resolveRoom(arg)
 		return Selection{Kind: KindRoom, IDs: []string{id}}, err
 	case a.ArgumentKind == KindBucket:
 		id, err := resolveBucket(snap, arg)
@@ -55,17 +55,8 @@ func resolveBucket(snap *feed.Snapshot, arg string) (string, error) {
 	return "", core.Errorf(core.KindNotFound, "there is no bucket %q", arg).WithNext("the buckets page lists them")
 }
 
-func resolveRoom(snap *feed.Snapshot, arg string) (string, error) {
-	for _, r := range snap.Rooms.Value {
-		if string(r.ID) == arg {
-			return arg, nil
-		}
-	}
-	if _, err := core.ParseRoomID(arg); err != nil {
-		return "", err
-	}
-	if snap.Rooms.Known() {
-		return "", core.Errorf(core.KindNotFound, "there is no room %q", arg).WithNext("the rooms page lists them")
-	}
-	return arg, nil // the list has not been polled yet: the node will check
+// resolveRoom accepts any name that a room can have: LookUp asks for one that is not listed.
+func resolveRoom(arg string) (string, error) {
+	id, err := core.ParseRoomID(arg)
+	return string(id), err
 }

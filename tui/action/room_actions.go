@@ -30,10 +30,8 @@ func selectedRoom(s Input) string {
 // roomKeys is what is known of a room's key: the summary of its row, and the
 // detail if the room is open.
 func roomKeys(snap *feed.Snapshot, id string) (summary *admin.KeyHealth, detail *admin.RoomKeys) {
-	for _, r := range snap.Rooms.Value {
-		if string(r.ID) == id {
-			summary = r.Keys
-		}
+	if r, listed := snap.ListedRoom(core.RoomID(id)); listed {
+		summary = r.Keys
 	}
 	if snap.RoomID == id && snap.Room.Known() {
 		detail = snap.Room.Value.Keys

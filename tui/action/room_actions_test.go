@@ -16,7 +16,7 @@ import (
 func newRoomState(t *testing.T, state tuitest.ClusterState, sel action.Selection, opened string) action.Input {
 	t.Helper()
 	f := feed.New(feed.Config{Client: tuitest.NewFakeClient(state)})
-	f.Subscribe(feed.Subscription{Rooms: true, Room: opened})
+	f.Subscribe(feed.Subscription{Rooms: &feed.RoomWindow{RoomPageRequest: core.RoomPageRequest{Limit: 100}}, Room: opened})
 	return action.Input{Snapshot: f.PollOnce(t.Context()), Selected: sel}
 }
 

@@ -49,8 +49,11 @@ func (s *fakeSource) UserPage(_ context.Context, r core.UserPageRequest) (core.U
 func (s *fakeSource) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
-func (s *fakeSource) Rooms(context.Context) ([]admin.RoomSummary, error) { return nil, nil }
-func (s *fakeSource) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+func (s *fakeSource) RoomPage(context.Context, core.RoomPageRequest) (admin.RoomPage, error) {
+	return admin.RoomPage{}, nil
+}
+
+func (s *fakeSource) MemberPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
 	return admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}}, nil
 }
 
@@ -367,7 +370,7 @@ type pagedSource struct {
 	pages int
 }
 
-func (p *pagedSource) RoomPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+func (p *pagedSource) MemberPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
 	p.pages++
 	next := map[string]string{"": "a", "a": "b", "b": "c", "c": "d"}[r.After]
 	d := admin.RoomDetail{Room: core.Room{ID: core.RoomID(r.ID)}, Count: 5, Next: next, Members: []admin.RoomMember{{Member: core.Member{User: core.UserID(r.After)}}}}

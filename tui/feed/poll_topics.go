@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"iter"
 	"slices"
 
 	"unibus/core"
@@ -26,10 +27,10 @@ func (f *Feed) pollRoom(ctx context.Context) {
 	}
 	poll(ctx, f, func(s *Snapshot) *Topic[admin.RoomDetail] { return &s.Room },
 		func(ctx context.Context) (admin.RoomDetail, error) {
-			d, err := f.cfg.Client.RoomPage(ctx, admin.RoomRequest{ID: sub.Room})
+			d, err := f.cfg.Client.MemberPage(ctx, admin.RoomRequest{ID: sub.Room})
 			for n := 1; err == nil && n < sub.RoomPages && d.Next != ""; n++ {
 				var more admin.RoomDetail
-				if more, err = f.cfg.Client.RoomPage(ctx, admin.RoomRequest{ID: sub.Room, After: d.Next}); err == nil {
+				if more, err = f.cfg.Client.MemberPage(ctx, admin.RoomRequest{ID: sub.Room, After: d.Next}); err == nil {
 					d = d.With(more)
 				}
 			}
@@ -75,19 +76,43 @@ func (f *Feed) pollUsers(ctx context.Context) {
 
 // fetchUsers goes on where a node ended a page before its limit, because it grew too large.
 func (f *Feed) fetchUsers(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
-	page, err := f.cfg.Client.UserPage(ctx, r)
-	for err == nil && page.Next != "" && len(page.Users) < r.Limit {
-		var more core.UserPage
-		rest := core.UserPageRequest{UserQuery: r.UserQuery, After: page.Next, NoKeys: r.NoKeys, Limit: r.Limit - len(page.Users)}
-		if more, err = f.cfg.Client.UserPage(ctx, rest); err == nil {
-			page.Users, page.Next = slices.Concat(page.Users, more.Users), more.Next
-		}
-	}
-	return page, err
+	return joinPages(admin.UserPages(ctx, f.cfg.Client.UserPage, r), func(all *core.UserPage, next core.UserPage) {
+		all.Users, all.Next = slices.Concat(all.Users, next.Users), next.Next
+	})
 }
 
+// pollRooms requests the window that the page shows.
 func (f *Feed) pollRooms(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]admin.RoomSummary] { return &s.Rooms }, f.cfg.Client.Rooms, nil)
+	sub := *f.subscription.Load()
+	if sub.Rooms == nil { // the page was left a moment ago
+		return
+	}
+	poll(ctx, f, func(s *Snapshot) *Topic[admin.RoomPage] { return &s.Rooms },
+		func(ctx context.Context) (admin.RoomPage, error) { return f.fetchRooms(ctx, sub.Rooms.RoomPageRequest) },
+		func(s *Snapshot, _, _ admin.RoomPage) { s.RoomsRequest = sub.Rooms.RoomPageRequest })
+}
+
+// fetchRooms is fetchUsers for rooms.
+func (f *Feed) fetchRooms(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error) {
+	return joinPages(admin.RoomPages(ctx, f.cfg.Client.RoomPage, r), func(all *admin.RoomPage, next admin.RoomPage) {
+		all.Rooms, all.Next = slices.Concat(all.Rooms, next.Rooms), next.Next
+	})
+}
+
+// joinPages is the first of some pages with the rows of the others.
+func joinPages[P any](pages iter.Seq2[P, error], add func(all *P, next P)) (all P, err error) {
+	isFirst := true
+	for page, err := range pages {
+		switch {
+		case err != nil:
+			return page, err
+		case isFirst:
+			all, isFirst = page, false
+		default:
+			add(&all, page)
+		}
+	}
+	return all, nil
 }
 
 func (f *Feed) pollRollout(ctx context.Context) {

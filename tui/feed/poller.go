@@ -44,8 +44,8 @@ func (f *Feed) newPollers() []poller {
 			freshness: func(s *Snapshot) *Freshness { return &s.Users.Freshness },
 		},
 		{
-			timeout: short, interval: lists, poll: f.pollRooms,
-			shown:     func(sub Subscription) bool { return sub.Rooms },
+			timeout: short, interval: lists, poll: f.pollRooms, extends: extendsRooms,
+			shown:     func(sub Subscription) bool { return sub.Rooms != nil },
 			freshness: func(s *Snapshot) *Freshness { return &s.Rooms.Freshness },
 		},
 		{

@@ -60,7 +60,7 @@ type Snapshot struct {
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
 	Users     Topic[core.UserPage]
-	Rooms     Topic[[]admin.RoomSummary]
+	Rooms     Topic[admin.RoomPage]
 	Room      Topic[admin.RoomDetail]
 	RoomID    string // the room that Room describes
 	Events    Topic[[]cluster.Event]
@@ -70,6 +70,7 @@ type Snapshot struct {
 	Samples   []Sample // oldest first, at most maxSamples
 
 	UsersRequest core.UserPageRequest // that Users answers
+	RoomsRequest core.RoomPageRequest // that Rooms answers
 }
 
 // User returns a user of the newest answer, in its window or named besides.
@@ -102,8 +103,36 @@ func (s *Snapshot) HasUsersOnScreen(w *UserWindow) bool {
 
 func (s *Snapshot) hasUserRows(q core.UserQuery, from, count int) bool {
 	have := s.Users.Value
-	return s.Users.Known() && s.UsersRequest.UserQuery == q &&
-		(from >= have.Offset || from >= have.Total) && min(from+count, have.Total) <= have.Offset+len(have.Users)
+	return s.Users.Known() && s.UsersRequest.UserQuery == q && hasRows(have.Offset, len(have.Users), have.Total, from, count)
+}
+
+// HasRooms is true if the newest answer has every room of a window, as far as they exist.
+func (s *Snapshot) HasRooms(w *RoomWindow) bool { return s.hasRoomRows(w.RoomQuery, w.Offset, w.Limit) }
+
+// HasRoomsOnScreen is HasRooms for the positions that are on the screen.
+func (s *Snapshot) HasRoomsOnScreen(w *RoomWindow) bool {
+	return s.hasRoomRows(w.RoomQuery, w.First, w.Rows)
+}
+
+func (s *Snapshot) hasRoomRows(q core.RoomQuery, from, count int) bool {
+	have := s.Rooms.Value
+	return s.Rooms.Known() && s.RoomsRequest.RoomQuery == q && hasRows(have.Offset, len(have.Rooms), have.Total, from, count)
+}
+
+// ListedRoom returns a room of the newest answer.
+func (s *Snapshot) ListedRoom(id core.RoomID) (admin.RoomSummary, bool) {
+	for _, r := range s.Rooms.Value.Rooms {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return admin.RoomSummary{}, false
+}
+
+// hasRows is true if loaded rows from offset on have count rows of a list from a position
+// on, as far as there are any.
+func hasRows(offset, loaded, total, from, count int) bool {
+	return (from >= offset || from >= total) && min(from+count, total) <= offset+loaded
 }
 
 // maxEvents bounds the events; the newest are kept.

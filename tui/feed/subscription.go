@@ -10,7 +10,7 @@ import (
 // poll the others.
 type Subscription struct {
 	Users       *UserWindow // nil: none
-	Rooms       bool
+	Rooms       *RoomWindow
 	Room        string // a room id
 	RoomIsOpen  bool   // the page shows the room itself, not only what a dialog would name
 	RoomPages   int    // pages of its members; 0 is the first
@@ -27,15 +27,30 @@ type UserWindow struct {
 	First, Rows int // the positions on the screen
 }
 
+// RoomWindow is that of the rooms' list.
+type RoomWindow struct {
+	core.RoomPageRequest
+	First, Rows int
+}
+
 // asksMoreThan is true if w is about other users than old.
 func (w *UserWindow) asksMoreThan(old *UserWindow) bool {
 	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || w.NoKeys != old.NoKeys || !slices.Equal(w.Named, old.Named)
+}
+
+func (w *RoomWindow) asksMoreThan(old *RoomWindow) bool {
+	return old == nil || w.RoomQuery != old.RoomQuery || w.Offset != old.Offset || w.Limit != old.Limit
 }
 
 // extendsUsers is true if next shows users that old did not, and that are not known. A
 // window that only follows its rows, because others came before them, waits for the next poll.
 func extendsUsers(snap *Snapshot, old, next Subscription) bool {
 	return next.Users != nil && next.Users.asksMoreThan(old.Users) && !snap.HasUsers(next.Users)
+}
+
+// extendsRooms is the same of rooms.
+func extendsRooms(snap *Snapshot, old, next Subscription) bool {
+	return next.Rooms != nil && next.Rooms.asksMoreThan(old.Rooms) && !snap.HasRooms(next.Rooms)
 }
 
 // extendsRoom is true if next shows another room, or more of its members.

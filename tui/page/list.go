@@ -86,6 +86,19 @@ func (l *List) FilterText(rc RenderContext) string {
 	return fmt.Sprintf(" %s match /%s.", widget.FormatCount(l.Table.Len()), rc.Filter)
 }
 
+// AwaitedLines say why a window may never come, as with a filter that no node takes.
+func (l *List) AwaitedLines(rc RenderContext) []string {
+	err := l.Freshness(rc.Snapshot).Err
+	if err == nil {
+		return nil
+	}
+	lines := rc.Paragraph(theme.Warn, "So far: "+widget.Sentence(err.Text))
+	if err.Next != "" {
+		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+err.Next)...)
+	}
+	return lines
+}
+
 // HandleKey moves the cursor, sorts, marks and opens; in an open row it scrolls.
 func (l *List) HandleKey(rc RenderContext, key string) KeyResult {
 	l.RefreshRows(rc)

@@ -37,6 +37,8 @@ type FakeClient struct {
 	calls   []string
 
 	userRequests []core.UserPageRequest
+	roomRequests []core.RoomPageRequest
+	roomIndex    *roomIndex
 	userIndex    *core.UserIndex // of indexed
 	indexed      []core.User
 
@@ -163,8 +165,7 @@ func (f *FakeClient) UserRequests() []core.UserPageRequest {
 func (f *FakeClient) indexOf(state ClusterState) *core.UserIndex {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	isSame := f.userIndex != nil && len(f.indexed) == len(state.Users) && (len(f.indexed) == 0 || &f.indexed[0] == &state.Users[0])
-	if !isSame {
+	if f.userIndex == nil || !isSameSlice(f.indexed, state.Users) {
 		all := make([]*core.User, len(state.Users))
 		for i := range state.Users {
 			all[i] = &state.Users[i]
@@ -174,19 +175,27 @@ func (f *FakeClient) indexOf(state ClusterState) *core.UserIndex {
 	return f.userIndex
 }
 
-// Rooms returns the state's, with their owners' names.
-func (f *FakeClient) Rooms(ctx context.Context) ([]admin.RoomSummary, error) {
-	return read(ctx, f, func(state ClusterState) []admin.RoomSummary {
-		names := map[core.UserID]*string{}
-		for _, u := range state.Users {
-			names[u.ID] = u.Name
-		}
-		rooms := append([]admin.RoomSummary(nil), state.Rooms...)
-		for i, r := range rooms {
-			rooms[i].OwnerName = names[r.Owner]
-		}
-		return rooms
-	})
+// RoomPage returns a page of the state's rooms, as a node does.
+func (f *FakeClient) RoomPage(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error) {
+	f.locked(func() { f.roomRequests = append(f.roomRequests, r) })
+	ix, err := read(ctx, f, f.roomIndexOf)
+	if err != nil {
+		return admin.RoomPage{}, err
+	}
+	p, err := ix.Page(r, ix.notes)
+	out := admin.RoomPage{Offset: p.Offset, Total: p.Total, Counts: ix.counts, Next: p.Next, Rooms: []admin.RoomSummary{}}
+	out.Counts.RoomCounts = p.Counts
+	for _, room := range p.Rooms {
+		out.Rooms = append(out.Rooms, ix.rooms[room.ID])
+	}
+	return out, err
+}
+
+// RoomRequests are the requests for rooms, in order.
+func (f *FakeClient) RoomRequests() []core.RoomPageRequest {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]core.RoomPageRequest(nil), f.roomRequests...)
 }
 
 // Rollout returns the state's.
@@ -422,8 +431,8 @@ func (f *FakeClient) migrate(ctx context.Context, call string) (migrate.Status, 
 	return change(ctx, f, call, func(state *ClusterState) (migrate.Status, error) { return state.Migration, nil })
 }
 
-// RoomPage returns one room and one page of its members.
-func (f *FakeClient) RoomPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
+// MemberPage returns one room and one page of its members.
+func (f *FakeClient) MemberPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {
 	d, err := read(ctx, f, func(state ClusterState) admin.RoomDetail {
 		for _, x := range state.Rooms {
 			if string(x.ID) == r.ID {

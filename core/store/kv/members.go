@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"unibus/core"
 )
@@ -269,24 +270,12 @@ func (s *Store) MemberCount(ctx context.Context, room core.RoomID) (members, inv
 	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return 0, 0, err
 	}
-	var bad error
-	err = s.buckets[core.TableMembers].read(func(t *table) {
-		for user := range t.namesByPrefix[string(room)] {
-			switch r := t.records[string(room)+"."+user]; {
-			case r.err != nil:
-				bad = r.err
-			case r.member.State == core.MemberActive:
-				members++
-			case r.member.State == core.MemberInvited:
-				invited++
-			}
-		}
-	})
-	return members, invited, firstError(err, bad)
+	counts, err := s.countMembers([]core.RoomID{room})
+	return counts[room].active, counts[room].invited, err
 }
 
-// MemberCounts is how many active members each room has; rooms without any are missing.
-func (s *Store) MemberCounts(ctx context.Context) (map[core.RoomID]int, error) {
+// MemberCounts is how many active members each of some rooms has: see core.Store.
+func (s *Store) MemberCounts(ctx context.Context, rooms []core.RoomID) (map[core.RoomID]int, error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {
 		return nil, err
@@ -295,7 +284,34 @@ func (s *Store) MemberCounts(ctx context.Context) (map[core.RoomID]int, error) {
 	if err := s.awaitProof(ctx, core.TableMembers); err != nil {
 		return nil, err
 	}
-	return s.memberCounts()
+	all, err := s.countMembers(rooms)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[core.RoomID]int, len(all))
+	for room, n := range all {
+		counts[room] = n.active
+	}
+	return counts, nil
+}
+
+// countMembers reads the counts of some rooms as the watch has them. A room with a record
+// that cannot be read has none.
+func (s *Store) countMembers(rooms []core.RoomID) (map[core.RoomID]memberCount, error) {
+	counts := make(map[core.RoomID]memberCount, len(rooms))
+	var bad error
+	broken := s.buckets[core.TableMembers].read(func(t *table) {
+		for _, room := range rooms {
+			counts[room] = t.members[room]
+		}
+		for key, err := range t.faulty {
+			room, _, _ := strings.Cut(key, ".")
+			if _, isCounted := counts[core.RoomID(room)]; isCounted {
+				bad = err
+			}
+		}
+	})
+	return counts, firstError(broken, bad)
 }
 
 // RoomsOf returns the rooms of which a user is an active member, in order.
@@ -338,22 +354,6 @@ func checkRole(role core.MemberRole) error {
 		return nil
 	}
 	return core.Errorf(core.KindInvalid, "%q is not a role of members", role).WithNext("use %s", core.JoinWords(core.MemberRoles()))
-}
-
-func (s *Store) memberCounts() (map[core.RoomID]int, error) {
-	counts := map[core.RoomID]int{}
-	var bad error
-	err := s.buckets[core.TableMembers].read(func(t *table) {
-		for _, r := range t.records {
-			switch {
-			case r.err != nil:
-				bad = r.err
-			case r.member.State == core.MemberActive:
-				counts[r.member.Room]++
-			}
-		}
-	})
-	return counts, firstError(err, bad)
 }
 
 // activeIn calls each for the active members among keys made of a group and its

@@ -86,6 +86,28 @@ func all[T any](s *Store, name core.Table, pick func(record) T) (out []T, err er
 	return out, nil
 }
 
+// page is one page of a table as its watch has it, unless the request is refused. A table
+// with a record that cannot be read has none, as it has no whole list.
+func page[P any](ctx context.Context, s *Store, name core.Table, refused error, take func(*table) (P, error)) (out P, err error) {
+	if refused != nil {
+		return out, refused
+	}
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return out, err
+	}
+	defer cancel()
+	if err := s.awaitProof(ctx, name); err != nil {
+		return out, err
+	}
+	broken := s.buckets[name].read(func(t *table) {
+		if err = t.readable(); err == nil {
+			out, err = take(t)
+		}
+	})
+	return out, firstError(broken, err)
+}
+
 // Counts is how much there is: see core.Store.
 func (s *Store) Counts(ctx context.Context) (core.Counts, error) {
 	ctx, cancel, err := s.bound(ctx)
@@ -105,8 +127,9 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 	if err != nil {
 		return n, err
 	}
-	members, err := s.memberCounts()
-	if err != nil {
+	var bad error
+	broken := s.buckets[core.TableMembers].read(func(t *table) { n.Members, bad = t.allMembers, t.readable() })
+	if err := firstError(broken, bad); err != nil {
 		return n, err
 	}
 	valid, err := s.validRecs(ctx, rooms)
@@ -114,9 +137,6 @@ func (s *Store) counts(ctx context.Context) (core.Counts, error) {
 		return n, err
 	}
 	n.Rooms = len(rooms)
-	for _, c := range members {
-		n.Members += c
-	}
 	if err := s.buckets[core.TableUsers].read(func(t *table) { n.Users = len(t.records) }); err != nil {
 		return n, err
 	}

@@ -57,7 +57,7 @@ func TestReconcilerMendsByItself(t *testing.T) {
 	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
 	snap := must[core.Snapshot](t)(exportFromWatch(ctx, s))
 	eventually(t, 20*time.Second, "the first passes", func() bool {
-		return len(must[map[core.RoomID]int](t)(other.MemberCounts(ctx))) > 0
+		return must[core.Counts](t)(other.Counts(ctx)).Members > 0
 	})
 	m := snap.Members[slices.IndexFunc(snap.Members, func(m core.Member) bool { return m.State == core.MemberActive })]
 	m.State = core.MemberRemoved

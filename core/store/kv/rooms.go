@@ -67,6 +67,11 @@ func (s *Store) Rooms(ctx context.Context) ([]core.Room, error) {
 	return list(ctx, s, core.TableRooms, func(r record) core.Room { return cloneRoom(*r.room) })
 }
 
+// RoomPage returns one page of rooms: see core.Store.
+func (s *Store) RoomPage(ctx context.Context, r core.RoomPageRequest, notes *core.RoomNotes) (core.RoomPage, error) {
+	return page(ctx, s, core.TableRooms, r.Check(), func(t *table) (core.RoomPage, error) { return t.rooms().Page(r, notes) })
+}
+
 // UpdateRoom changes a room by CAS: see core.Store.
 func (s *Store) UpdateRoom(ctx context.Context, id core.RoomID, c core.RoomChange) (_ core.Room, failed error) {
 	ctx, change := core.BeginChange(ctx)

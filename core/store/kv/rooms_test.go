@@ -131,13 +131,25 @@ func TestRekeyInSeveralBatches(t *testing.T) {
 	}
 }
 
+// TestMemberCounts: a record that cannot be read has no count for its own room, and for all.
 func TestMemberCounts(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := onSingle(t).open(t, 0, 1)
 	must[int](t)(storetest.Import(ctx, s, storetest.TwoRooms(t)))
-	got := must[map[core.RoomID]int](t)(s.MemberCounts(ctx))
-	if d := cmp.Diff(map[core.RoomID]int{"a": 2, "a-b": 4}, got); d != "" {
+	got := must[map[core.RoomID]int](t)(s.MemberCounts(ctx, []core.RoomID{"a", "a-b", "none"}))
+	if d := cmp.Diff(map[core.RoomID]int{"a": 2, "a-b": 4, "none": 0}, got); d != "" {
 		t.Errorf("members (-want +got):\n%s", d)
+	}
+	must[uint64](t)(s.set(ctx, message{key: "a." + string(storetest.NewUserID(t)), value: []byte("{")}, core.TableMembers))
+	got = must[map[core.RoomID]int](t)(s.MemberCounts(ctx, []core.RoomID{"a-b"}))
+	if d := cmp.Diff(map[core.RoomID]int{"a-b": 4}, got); d != "" {
+		t.Errorf("members beside an unreadable one of another room (-want +got):\n%s", d)
+	}
+	if got, err := s.MemberCounts(ctx, []core.RoomID{"a-b", "a"}); err == nil || got != nil {
+		t.Errorf("with an unreadable member: %v, %v", got, err)
+	}
+	if n, err := s.Counts(ctx); err == nil || n.Members != 0 && n.Rooms != 0 {
+		t.Errorf("counts with an unreadable member: %+v, %v", n, err)
 	}
 }

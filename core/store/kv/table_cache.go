@@ -57,9 +57,16 @@ type table struct {
 	tokenAt       uint64
 	faulty        map[string]error // records that cannot be decoded
 
-	userIndexLock sync.Mutex
-	userIndex     *core.UserIndex // users only: nil until the first page is asked for
+	members    map[core.RoomID]memberCount // members only: of the rooms that have any
+	allMembers int                         // active ones
+
+	indexLock sync.Mutex
+	userIndex *core.UserIndex // users only: nil until the first page is asked for
+	roomIndex *core.RoomIndex // rooms only; so is this
 }
+
+// memberCount is how many records of a room's members are in a state that counts.
+type memberCount struct{ active, invited int }
 
 // groups are sets of names by another name.
 type groups map[string]map[string]struct{}
@@ -80,7 +87,7 @@ func (g groups) remove(group, name string) {
 }
 
 func newTable(name core.Table) *table {
-	return &table{name: name, records: map[string]record{}, deletedRevs: map[string]uint64{}, namesByPrefix: groups{}, roomsByUser: groups{}, pending: groups{}, faulty: map[string]error{}}
+	return &table{name: name, records: map[string]record{}, deletedRevs: map[string]uint64{}, namesByPrefix: groups{}, roomsByUser: groups{}, pending: groups{}, members: map[core.RoomID]memberCount{}, faulty: map[string]error{}}
 }
 
 // put stores a current record.
@@ -92,6 +99,8 @@ func (t *table) put(key string, r record) {
 	t.invitation(key, before, groups.remove)
 	t.invitation(key, r, groups.add)
 	t.records[key] = r
+	t.countMember(before, -1)
+	t.countMember(r, 1)
 	t.index(key, before, r)
 	delete(t.deletedRevs, key)
 }
@@ -101,6 +110,7 @@ func (t *table) remove(key string, rev uint64) {
 	if before, known := t.records[key]; known {
 		t.group(key, groups.remove)
 		t.invitation(key, before, groups.remove)
+		t.countMember(before, -1)
 		delete(t.records, key)
 		t.index(key, before, record{})
 	}
@@ -115,7 +125,34 @@ func (t *table) invitation(key string, r record, do func(groups, string, string)
 	}
 }
 
-// index brings a change into the index of the users, and notes what cannot be read.
+// countMember counts a record of a member, or takes it from the count with -1.
+func (t *table) countMember(r record, n int) {
+	if r.member == nil {
+		return
+	}
+	c := t.members[r.member.Room]
+	switch r.member.State {
+	case core.MemberActive:
+		c.active += n
+		t.allMembers += n
+	case core.MemberInvited:
+		c.invited += n
+	}
+	if t.members[r.member.Room] = c; c == (memberCount{}) {
+		delete(t.members, r.member.Room)
+	}
+}
+
+// readable is nil unless a record cannot be read: what is counted or listed without it
+// would be wrong.
+func (t *table) readable() error {
+	for _, err := range t.faulty {
+		return err
+	}
+	return nil
+}
+
+// index brings a change into the index of the table, and notes what cannot be read.
 func (t *table) index(key string, before, now record) {
 	if now.err != nil {
 		t.faulty[key] = now.err
@@ -125,24 +162,33 @@ func (t *table) index(key string, before, now record) {
 	if t.userIndex != nil {
 		t.userIndex.Put(before.user, now.user)
 	}
+	if t.roomIndex != nil {
+		t.roomIndex.Put(before.room, now.room)
+	}
 }
 
-// users is the index of the users; the first call makes it. An index that lacks a user
-// who cannot be read would be wrong: the error comes instead, as with a whole list.
-func (t *table) users() (*core.UserIndex, error) {
-	for _, err := range t.faulty {
-		return nil, err
-	}
-	t.userIndexLock.Lock()
-	defer t.userIndexLock.Unlock()
-	if t.userIndex == nil {
-		all := make([]*core.User, 0, len(t.records))
+// users is the index of the users.
+func (t *table) users() *core.UserIndex {
+	return indexed(t, &t.userIndex, core.NewUserIndex, func(r record) *core.User { return r.user })
+}
+
+// rooms is the index of the rooms.
+func (t *table) rooms() *core.RoomIndex {
+	return indexed(t, &t.roomIndex, core.NewRoomIndex, func(r record) *core.Room { return r.room })
+}
+
+// indexed is an index of the table; the first call makes it.
+func indexed[T, I any](t *table, index **I, newIndex func([]*T) *I, pick func(record) *T) *I {
+	t.indexLock.Lock()
+	defer t.indexLock.Unlock()
+	if *index == nil {
+		all := make([]*T, 0, len(t.records))
 		for _, r := range t.records {
-			all = append(all, r.user)
+			all = append(all, pick(r))
 		}
-		t.userIndex = core.NewUserIndex(all)
+		*index = newIndex(all)
 	}
-	return t.userIndex, nil
+	return *index
 }
 
 func (t *table) group(key string, do func(groups, string, string)) {

@@ -24,24 +24,31 @@ func TestCacheIsTheBucket(t *testing.T) {
 		users = append(users, storetest.NewUser(t, fmt.Sprint(i)))
 	}
 	rapid.Check(t, func(r *rapid.T) {
-		tables := []core.Table{core.TableUsers, core.TableMembers}
+		tables := []core.Table{core.TableUsers, core.TableMembers, core.TableRooms}
 		for range rapid.IntRange(1, 12).Draw(r, "steps") {
 			u := rapid.SampledFrom(users).Draw(r, "user")
 			room := core.RoomID(rapid.SampledFrom([]string{"a", "b"}).Draw(r, "room"))
 			table := rapid.SampledFrom(tables).Draw(r, "table")
 			wb := s.buckets[table]
 			key := string(u.ID)
-			if table == core.TableMembers {
+			switch table {
+			case core.TableMembers:
 				key = string(room) + "." + key
+			case core.TableRooms:
+				key = string(room)
 			}
-			switch rapid.SampledFrom([]string{"user", "member", "delete", "purge", "lose", "deafen", "barrier", "bad"}).Draw(r, "op") {
+			switch rapid.SampledFrom([]string{"user", "member", "room", "delete", "purge", "lose", "deafen", "barrier", "bad"}).Draw(r, "op") {
 			case "user":
 				u.Status = rapid.SampledFrom([]core.UserStatus{core.UserActive, core.UserRevoked}).Draw(r, "status")
 				send(r, s, core.UserRow(u))
 			case "member":
 				m := storetest.NewMember(room, u.ID)
-				m.State = rapid.SampledFrom([]core.MemberState{core.MemberActive, core.MemberRemoved}).Draw(r, "state")
+				m.State = rapid.SampledFrom([]core.MemberState{core.MemberActive, core.MemberRemoved, core.MemberInvited}).Draw(r, "state")
 				send(r, s, core.MemberRow(m))
+			case "room":
+				x := storetest.NewRoom(room, u.ID)
+				x.Encrypted = rapid.Bool().Draw(r, "encrypted")
+				send(r, s, core.RoomRow(x))
 			case "bad":
 				send(r, s, core.Row{Table: table, Key: key, Value: []byte("{")})
 			case "delete":
@@ -105,9 +112,12 @@ func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
 		r.Fatal(err)
 	}
 	want, got := map[string]string{}, map[string]string{}
-	groups := map[string][]string{}
+	groups, counts := map[string][]string{}, map[core.RoomID]memberCount{}
+	var haveCounts map[core.RoomID]memberCount
 	for _, row := range rows {
-		want[row.Key] = describe(decodeRecord(row, 0))
+		rec := decodeRecord(row, 0)
+		want[row.Key] = describe(rec)
+		countOf(counts, rec.member)
 		if name == core.TableMembers {
 			groups[row.Key[:1]] = append(groups[row.Key[:1]], row.Key[2:])
 		}
@@ -117,6 +127,8 @@ func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
 		for key, rec := range t.records {
 			got[key] = describe(rec)
 		}
+		haveCounts = maps.Clone(t.members)
+		compareIndexes(r, t)
 		have = map[string][]string{}
 		for room, names := range t.namesByPrefix {
 			have[room] = slices.Sorted(maps.Keys(names))
@@ -139,6 +151,56 @@ func compareCache(t *testing.T, r *rapid.T, s *Store, name core.Table) {
 		if d := cmp.Diff(groups, have); d != "" {
 			r.Fatalf("the members by room differ (-bucket +cache):\n%s", d)
 		}
+		if d := cmp.Diff(counts, haveCounts, cmp.AllowUnexported(memberCount{})); d != "" {
+			r.Fatalf("the counts of members differ (-bucket +cache):\n%s", d)
+		}
+	}
+}
+
+func countOf(counts map[core.RoomID]memberCount, m *core.Member) {
+	if m == nil || m.State == core.MemberRemoved {
+		return
+	}
+	c := counts[m.Room]
+	if m.State == core.MemberActive {
+		c.active++
+	} else {
+		c.invited++
+	}
+	counts[m.Room] = c
+}
+
+// compareIndexes: the indexes that pages are taken from have what the table has.
+func compareIndexes(r *rapid.T, t *table) {
+	if t.readable() != nil { // such a table has no pages
+		return
+	}
+	want, got := map[string]string{}, map[string]string{}
+	for key, rec := range t.records {
+		want[key] = describe(rec)
+	}
+	switch t.name {
+	case core.TableUsers:
+		p, err := t.users().Page(core.UserPageRequest{}, 0)
+		for _, u := range p.Users {
+			got[string(u.ID)] = describe(record{user: &u})
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
+	case core.TableRooms:
+		p, err := t.rooms().Page(core.RoomPageRequest{}, nil)
+		for _, x := range p.Rooms {
+			got[string(x.ID)] = describe(record{room: &x})
+		}
+		if err != nil {
+			r.Fatal(err)
+		}
+	default:
+		return
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		r.Fatalf("the index of %s differs from its table (-table +index):\n%s", t.name, d)
 	}
 }
 
@@ -148,6 +210,8 @@ func describe(r record) string {
 		return "bad"
 	case r.user != nil:
 		return string(r.user.ID) + " " + string(r.user.Status)
+	case r.room != nil:
+		return string(r.room.ID) + " of " + string(r.room.Owner) + fmt.Sprint(r.room.Encrypted)
 	case r.member != nil:
 		return string(r.member.Room) + " " + string(r.member.User) + " " + string(r.member.State)
 	}

@@ -121,28 +121,8 @@ func (s *Store) Users(ctx context.Context) ([]core.User, error) {
 }
 
 // UserPage returns one page of users: see core.Store.
-func (s *Store) UserPage(ctx context.Context, r core.UserPageRequest, now core.Millis) (page core.UserPage, err error) {
-	if err := r.Check(); err != nil {
-		return core.UserPage{}, err
-	}
-	ctx, cancel, err := s.bound(ctx)
-	if err != nil {
-		return core.UserPage{}, err
-	}
-	defer cancel()
-	if err := s.awaitProof(ctx, core.TableUsers); err != nil {
-		return core.UserPage{}, err
-	}
-	broken := s.buckets[core.TableUsers].read(func(t *table) {
-		var ix *core.UserIndex
-		if ix, err = t.users(); err == nil {
-			page, err = ix.Page(r, now)
-		}
-	})
-	if broken != nil {
-		err = broken
-	}
-	return page, err
+func (s *Store) UserPage(ctx context.Context, r core.UserPageRequest, now core.Millis) (core.UserPage, error) {
+	return page(ctx, s, core.TableUsers, r.Check(), func(t *table) (core.UserPage, error) { return t.users().Page(r, now) })
 }
 
 // ExpiringUsers returns the users that have an end: see core.Store.

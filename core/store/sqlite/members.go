@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 
 	"unibus/core"
@@ -155,11 +156,16 @@ func (s *Store) MemberCount(ctx context.Context, room core.RoomID) (members, inv
 	return members, invited, err
 }
 
-// MemberCounts is how many members each room has: see core.Store.
-func (s *Store) MemberCounts(ctx context.Context) (counts map[core.RoomID]int, err error) {
+// countMembers counts in one pass where a file has no index of its members, and else by
+// the index of their primary key. Its argument is a JSON list of rooms.
+const countMembers = "SELECT room_id, count(*) FROM members WHERE room_id IN (SELECT value FROM json_each(?)) AND %s GROUP BY room_id"
+
+// MemberCounts is how many active members each of some rooms has: see core.Store.
+func (s *Store) MemberCounts(ctx context.Context, rooms []core.RoomID) (counts map[core.RoomID]int, err error) {
+	asked, _ := json.Marshal(rooms) // plain values
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		counts = map[core.RoomID]int{}
-		rows, err := tx.QueryContext(ctx, "SELECT room_id, count(*) FROM members WHERE room_id IS NOT NULL AND "+s.layout().active+" GROUP BY room_id")
+		counts = make(map[core.RoomID]int, len(rooms))
+		rows, err := tx.QueryContext(ctx, fmt.Sprintf(countMembers, s.layout().active), string(asked))
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,8 @@ type Store struct {
 	readersLimited atomic.Bool  // the file is not in its place: no further connection opens
 	staged         stagedRekeys // boxes of rekeys that are not committed
 
-	userIndex userIndexCache
+	userIndex indexCache[core.UserIndex]
+	roomIndex indexCache[core.RoomIndex]
 
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
 	making   bool         // a Writer makes the file: it has no version before it is finished

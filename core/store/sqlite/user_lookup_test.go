@@ -86,24 +86,10 @@ func TestUserIsFoundByAnIndex(t *testing.T) {
 	must(t, s.AddUser(t.Context(), core.User{ID: id, Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1}))
 	err := s.view(t.Context(), s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
 		for _, query := range []string{"SELECT EXISTS (SELECT 1 FROM users " + whereUser(id) + ")", s.layout().users.all(whereUser(id)), "UPDATE users SET name = '' " + whereUser(id)} {
-			var plan []string
-			rows, err := tx.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, id)
+			text, err := queryPlan(ctx, tx, query, id)
 			if err != nil {
 				return err
 			}
-			for rows.Next() {
-				var node, parent, unused int
-				var detail string
-				if err := rows.Scan(&node, &parent, &unused, &detail); err != nil {
-					return err
-				}
-				plan = append(plan, detail)
-			}
-			if err := rows.Err(); err != nil {
-				return err
-			}
-			_ = rows.Close()
-			text := strings.Join(plan, "\n")
 			if strings.Contains(text, "SCAN users") || strings.Contains(text, "SCAN u ") || !strings.Contains(text, "SEARCH u USING") {
 				t.Errorf("%s:\n%s", query, text)
 			}
@@ -111,4 +97,37 @@ func TestUserIsFoundByAnIndex(t *testing.T) {
 		return nil
 	})
 	must(t, err)
+}
+
+// queryPlan is what SQLite says of how it answers a query.
+func queryPlan(ctx context.Context, tx *sql.Tx, query string, args ...any) (string, error) {
+	rows, err := tx.QueryContext(ctx, "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }()
+	var plan []string
+	for rows.Next() {
+		var node, parent, unused int
+		var detail string
+		if err := rows.Scan(&node, &parent, &unused, &detail); err != nil {
+			return "", err
+		}
+		plan = append(plan, detail)
+	}
+	return strings.Join(plan, "\n"), rows.Err()
+}
+
+// TestMembersAreCountedByAnIndex: a page of rooms reads its own members alone, by the index of
+// the members' primary key.
+func TestMembersAreCountedByAnIndex(t *testing.T) {
+	t.Parallel()
+	s := create(t, dbPath(t))
+	must(t, s.view(t.Context(), s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		plan, err := queryPlan(ctx, tx, fmt.Sprintf(countMembers, s.layout().active), "[]")
+		if !strings.Contains(plan, "SEARCH members USING") || !strings.Contains(plan, "sqlite_autoindex_members_1 (room_id=?)") {
+			t.Errorf("%s", plan)
+		}
+		return err
+	}))
 }

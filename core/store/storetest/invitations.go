@@ -113,7 +113,7 @@ func noMember(t *testing.T, s core.Store, room core.RoomID, user, only core.User
 	if len(members) != 1 || members[0].User != only {
 		t.Errorf("Members: %+v", members)
 	}
-	counts, err := s.MemberCounts(ctx)
+	counts, err := s.MemberCounts(ctx, []core.RoomID{room})
 	ok(t, "MemberCounts", err)
 	if counts[room] != 1 {
 		t.Errorf("MemberCounts: %v", counts)

@@ -66,7 +66,7 @@ func testMembers(t *testing.T, s core.Store) {
 		if err != nil || n.Members != len(want) {
 			t.Errorf("%s: Counts %+v, %v, want %d members", what, n, err, len(want))
 		}
-		counts, err := s.MemberCounts(ctx)
+		counts, err := s.MemberCounts(ctx, []core.RoomID{"r", "r-2"})
 		if err != nil || counts["r"] != len(want) || counts["r-2"] != 0 {
 			t.Errorf("%s: MemberCounts %v, %v, want r: %d", what, counts, err, len(want))
 		}

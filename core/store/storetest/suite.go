@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"HasAdmin", testHasAdmin},
 		{"ValuesAreTheCallers", testValuesAreTheCallers},
 		{"Rooms", testRooms},
+		{"RoomPages", testRoomPages},
 		{"RoomsRefused", testRoomsRefused},
 		{"Members", testMembers},
 		{"MembersNotFound", testMembersNotFound},
@@ -225,7 +226,14 @@ func roomCalls(user core.UserID) []call {
 		{"PutMember", func(ctx context.Context, s core.Store) error { return s.PutMember(ctx, NewMember("r", user)) }},
 		{"RemoveMember", func(ctx context.Context, s core.Store) error { return errOf(s.RemoveMember(ctx, "r", user)) }},
 		{"Members", func(ctx context.Context, s core.Store) error { _, err := s.Members(ctx, "r"); return err }},
-		{"MemberCounts", func(ctx context.Context, s core.Store) error { _, err := s.MemberCounts(ctx); return err }},
+		{"RoomPage", func(ctx context.Context, s core.Store) error {
+			_, err := s.RoomPage(ctx, core.RoomPageRequest{}, nil)
+			return err
+		}},
+		{"MemberCounts", func(ctx context.Context, s core.Store) error {
+			_, err := s.MemberCounts(ctx, []core.RoomID{"r"})
+			return err
+		}},
 		{"RoomsOf", func(ctx context.Context, s core.Store) error { _, err := s.RoomsOf(ctx, user); return err }},
 		{"UpdateRoom", func(ctx context.Context, s core.Store) error {
 			_, err := s.UpdateRoom(ctx, "r", core.RoomChange{State: core.RoomArchived})

@@ -3,6 +3,7 @@
 package rooms
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -15,15 +16,15 @@ import (
 	"unibus/tui/widget"
 )
 
-// Page keeps the table of rooms, and the members of the open one.
+// Page keeps the table of rooms, which is a window of the list that a node filters and
+// sorts, and the members of the open one.
 type Page struct {
 	page.List
 	members      *widget.Table // of the open room
 	membersCache page.RowCache
-	memberPages  int                  // pages of the open room's members that the operator has scrolled to
-	moreMembers  bool                 // further pages exist
-	roomFilter   string               // the filter that found the open room; it does not apply to members
-	needsRekey   map[core.RoomID]bool // the rooms that need a new key
+	memberPages  int    // pages of the open room's members that the operator has scrolled to
+	moreMembers  bool   // further pages exist
+	roomFilter   string // the filter that found the open room; it does not apply to members
 }
 
 // New creates the page.
@@ -34,7 +35,7 @@ func New() *Page {
 	m.List = page.List{
 		Kind: action.KindRoom, Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
-		Rows:      m.rows, Summary: m.summary, OnOpen: m.resetMembers,
+		Window:    m.loadWindow, Summary: m.summary, OnOpen: m.resetMembers,
 		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
 			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "KEY AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
@@ -45,16 +46,42 @@ func New() *Page {
 // Name returns "rooms".
 func (m *Page) Name() action.PageName { return action.PageRooms }
 
-func (m *Page) rows(rc page.RenderContext) []widget.Row {
-	rows := make([]widget.Row, 0, len(rc.Snapshot.Rooms.Value))
-	m.needsRekey = map[core.RoomID]bool{}
-	for _, r := range rc.Snapshot.Rooms.Value {
-		if r.Keys != nil && r.Keys.State == admin.KeysRekey {
-			m.needsRekey[r.ID] = true
-		}
-		rows = append(rows, row(rc, r))
+// orders are the node's orders of the columns.
+var orders = [...]core.RoomSort{
+	core.RoomsByID, core.RoomsByKeys, core.RoomsByEpoch, core.RoomsByKeyAge,
+	core.RoomsByMembers, core.RoomsByOwner, core.RoomsByName, core.RoomsByCreated,
+}
+
+// query is the list that the operator wants to see. A filter that was typed in an open room
+// is about its members.
+func (m *Page) query(rc page.RenderContext) core.RoomQuery {
+	q := core.RoomQuery{Filter: rc.Filter}
+	if m.OpenID != "" {
+		q.Filter = m.roomFilter
 	}
-	return rows
+	if column, descending := m.Table.Order(); column >= 0 {
+		isAge := orders[column] == core.RoomsByCreated // the least age is the latest time
+		q.Sort, q.Descending = orders[column], descending != isAge
+	}
+	return q
+}
+
+// isAwaited is true while the newest answer is about another list than the wanted one.
+func (m *Page) isAwaited(rc page.RenderContext) bool {
+	return !rc.Snapshot.Rooms.Known() || rc.Snapshot.RoomsRequest.RoomQuery != m.query(rc)
+}
+
+// loadWindow is what the newest answer has of the list.
+func (m *Page) loadWindow(rc page.RenderContext) widget.Window {
+	if m.isAwaited(rc) {
+		return widget.Window{Awaited: true}
+	}
+	p := rc.Snapshot.Rooms.Value
+	out := widget.Window{Rows: make([]widget.Row, 0, len(p.Rooms)), Offset: p.Offset, Total: p.Total, Unfiltered: p.Counts.All}
+	for _, r := range p.Rooms {
+		out.Rows = append(out.Rows, row(rc, r))
+	}
+	return out
 }
 
 func row(rc page.RenderContext, r admin.RoomSummary) widget.Row {
@@ -70,7 +97,7 @@ func row(rc page.RenderContext, r admin.RoomSummary) widget.Row {
 		{Text: string(r.ID)},
 		keyStateCell(rc.Theme, r.Keys),
 		epochCell(r), keyAgeCell(rc, r.Keys),
-		widget.Number(float64(r.Members), widget.FormatCount(r.Members), ""),
+		{Text: widget.FormatCount(r.Members)},
 		{Text: owner, Tone: theme.Dim},
 		name,
 		widget.AgeCell(rc.AgeOf(r.Created)),
@@ -81,7 +108,7 @@ func epochCell(r admin.RoomSummary) widget.Cell {
 	if !r.Encrypted {
 		return widget.NoNumber()
 	}
-	return widget.Number(float64(r.Epoch), widget.FormatCount(int(r.Epoch)), "")
+	return widget.Cell{Text: widget.FormatCount(int(r.Epoch))}
 }
 
 // keyAgeCell is the age of the current key.
@@ -92,60 +119,48 @@ func keyAgeCell(rc page.RenderContext, k *admin.KeyHealth) widget.Cell {
 	return widget.AgeCell(rc.AgeOf(k.Since))
 }
 
-// keyStateCell is the state of a room's key. Rooms that need attention sort
-// first.
+// keyStateCell is the state of a room's key.
 func keyStateCell(t theme.Theme, k *admin.KeyHealth) widget.Cell {
-	glyph, tone, rank := t.Glyphs.Unknown+" ", theme.Dim, 2e9
+	glyph, tone := t.Glyphs.Unknown+" ", theme.Dim
 	if k != nil {
 		switch k.State {
-		case admin.KeysRekey:
-			glyph, tone, rank = t.Glyphs.Degraded+" ", theme.Warn, -float64(k.MustRekey)
-		case admin.KeysMissing:
-			glyph, tone, rank = t.Glyphs.Degraded+" ", theme.Warn, 1e9-float64(k.Unkeyed)
+		case admin.KeysRekey, admin.KeysMissing:
+			glyph, tone = t.Glyphs.Degraded+" ", theme.Warn
 		case admin.KeysOK:
-			glyph, tone, rank = t.Glyphs.Healthy+" ", theme.Good, 3e9
+			glyph, tone = t.Glyphs.Healthy+" ", theme.Good
 		case admin.KeysPlain:
-			glyph, tone, rank = "", theme.Dim, 4e9
+			glyph, tone = "", theme.Dim
 		case admin.KeysArchived:
-			glyph, tone, rank = "", theme.Faint, 5e9
+			glyph, tone = "", theme.Faint
 		}
 	}
-	return widget.Number(rank, glyph+k.Label(), "").WithTone(tone)
+	return widget.Cell{Text: glyph + k.Label(), Tone: tone}
 }
 
 func (m *Page) summary(rc page.RenderContext) []string {
-	members, sealed := 0, 0
-	for _, r := range rc.Snapshot.Rooms.Value {
-		members += r.Members
-		if r.Encrypted {
-			sealed++
-		}
+	n := rc.Snapshot.Rooms.Value.Counts
+	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(n.All, "room", "rooms"), widget.Plural(n.Memberships, "membership", "memberships"), widget.FormatCount(n.Encrypted))
+	isAwaited := m.isAwaited(rc)
+	if !isAwaited {
+		text += m.FilterText(rc)
 	}
-	text := fmt.Sprintf("%s with %s, %s of them encrypted.", widget.Plural(len(rc.Snapshot.Rooms.Value), "room", "rooms"), widget.Plural(members, "membership", "memberships"), widget.FormatCount(sealed))
-	lines := append(rc.Paragraph(theme.Plain, text+m.FilterText(rc)), attentionLines(rc)...)
+	lines := append(rc.Paragraph(theme.Plain, text), attentionLines(rc, n)...)
+	if isAwaited {
+		lines = append(lines, m.AwaitedLines(rc)...)
+	}
 	return append(lines, "")
 }
 
 // attentionLines count the rooms whose keys need attention, nil if none do.
-func attentionLines(rc page.RenderContext) []string {
-	rekey, missing := 0, 0
-	for _, r := range rc.Snapshot.Rooms.Value {
-		switch {
-		case r.Keys == nil:
-		case r.Keys.State == admin.KeysRekey:
-			rekey++
-		case r.Keys.State == admin.KeysMissing:
-			missing++
-		}
-	}
+func attentionLines(rc page.RenderContext, n admin.RoomCounts) []string {
 	text := ""
 	switch {
-	case rekey > 0 && missing > 0:
-		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more, a member has no key.", widget.Plural(rekey, "room", "rooms"), widget.FormatCount(missing))
-	case rekey > 0:
-		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(rekey, "room", "rooms"))
-	case missing > 0:
-		text = fmt.Sprintf("In %s, a member has no key.", widget.Plural(missing, "room", "rooms"))
+	case n.Rekey > 0 && n.Missing > 0:
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them. In %s more, a member has no key.", widget.Plural(n.Rekey, "room", "rooms"), widget.FormatCount(n.Missing))
+	case n.Rekey > 0:
+		text = fmt.Sprintf("Rekey required in %s: /rekey lists them.", widget.Plural(n.Rekey, "room", "rooms"))
+	case n.Missing > 0:
+		text = fmt.Sprintf("In %s, a member has no key.", widget.Plural(n.Missing, "room", "rooms"))
 	default:
 		return nil
 	}
@@ -202,12 +217,21 @@ func (m *Page) Selection(rc page.RenderContext) action.Selection {
 	return sel
 }
 
-// Subscription is the rooms and the open room. It includes the selected room if that
-// needs a new key, because the dialog names the member that would be asked.
-func (m *Page) Subscription(page.RenderContext) feed.Subscription {
-	sub := feed.Subscription{Rooms: true, Room: m.OpenID, RoomIsOpen: m.OpenID != "", RoomPages: m.memberPages}
-	if m.OpenID == "" && m.needsRekey[core.RoomID(m.Table.SelectedKey())] {
-		sub.Room, sub.RoomPages = m.Table.SelectedKey(), 1
+// Subscription is the window of the list and the open room. It includes the selected room if
+// that needs a new key, because the dialog names the member that would be asked.
+func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
+	w := feed.RoomWindow{}
+	if m.OpenID == "" {
+		m.RefreshRows(rc)
+	}
+	w.RoomQuery = m.query(rc)
+	w.First, w.Rows = m.Table.Visible()
+	w.Offset, w.Limit = m.Table.WantedWindow()
+	w.Around = core.RoomID(cmp.Or(m.OpenID, m.Table.CursorKey()))
+	sub := feed.Subscription{Rooms: &w, Room: m.OpenID, RoomIsOpen: m.OpenID != "", RoomPages: m.memberPages}
+	selected := m.Table.SelectedKey()
+	if r, listed := rc.Snapshot.ListedRoom(core.RoomID(selected)); m.OpenID == "" && listed && r.Keys != nil && r.Keys.State == admin.KeysRekey {
+		sub.Room, sub.RoomPages = selected, 1
 	}
 	return sub
 }

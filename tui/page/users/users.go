@@ -125,11 +125,8 @@ func (m *Page) summary(rc page.RenderContext) []string {
 		text += fmt.Sprintf(" %s marked.", widget.FormatCount(k))
 	}
 	lines := rc.Paragraph(theme.Plain, text)
-	if err := rc.Snapshot.Users.Err; isAwaited && err != nil { // the list may never come, as with a filter that no node takes
-		lines = append(lines, rc.Paragraph(theme.Warn, "So far: "+widget.Sentence(err.Text))...)
-		if err.Next != "" {
-			lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+err.Next)...)
-		}
+	if isAwaited {
+		lines = append(lines, m.AwaitedLines(rc)...)
 	}
 	return append(lines, "")
 }
@@ -176,18 +173,27 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	return append(lines, f.Lines...)
 }
 
-// ownedRooms lists the rooms of a user, as far as the rooms are known.
+// ownedWindow is the first rooms of a user, as many as its page names.
+func ownedWindow(id core.UserID) *feed.RoomWindow {
+	const named = 100
+	return &feed.RoomWindow{RoomPageRequest: core.RoomPageRequest{RoomQuery: core.RoomQuery{Owner: id}, Limit: named}}
+}
+
+// ownedRooms lists the rooms of a user, as far as they are known.
 func ownedRooms(rc page.RenderContext, u core.User) string {
-	var out []string
-	for _, r := range rc.Snapshot.Rooms.Value {
-		if r.Owner == u.ID {
-			out = append(out, string(r.ID))
-		}
-	}
-	if len(out) == 0 {
+	owned := rc.Snapshot.Rooms.Value
+	if rc.Snapshot.RoomsRequest.Owner != u.ID || len(owned.Rooms) == 0 {
 		return ""
 	}
-	return strings.Join(out, ", ")
+	var out []string
+	for _, r := range owned.Rooms {
+		out = append(out, string(r.ID))
+	}
+	text := strings.Join(out, ", ")
+	if n := owned.Total - len(out); n > 0 {
+		text += fmt.Sprintf(" and %s more", widget.FormatCount(n))
+	}
+	return text
 }
 
 // keyText describes the user's encryption key; "" where the newest answer has it not.
@@ -202,7 +208,7 @@ func keyText(rc page.RenderContext, u core.User) string {
 }
 
 // Subscription is the window of the list, the users that are marked or open wherever they
-// are in it, and the rooms while a user is open.
+// are in it, and the rooms of the open one.
 func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
 	m.RefreshRows(rc)
 	w := feed.UserWindow{}
@@ -220,5 +226,9 @@ func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
 	if id := core.UserID(m.OpenID); id != "" && !slices.Contains(w.Named, id) {
 		w.Named = append(w.Named, id)
 	}
-	return feed.Subscription{Users: &w, Rooms: m.OpenID != ""}
+	sub := feed.Subscription{Users: &w}
+	if m.OpenID != "" {
+		sub.Rooms = ownedWindow(core.UserID(m.OpenID))
+	}
+	return sub
 }
