@@ -49,6 +49,7 @@ func (s *fakeSource) UserPage(_ context.Context, r core.UserPageRequest) (core.U
 func (s *fakeSource) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
+
 func (s *fakeSource) RoomPage(context.Context, core.RoomPageRequest) (admin.RoomPage, error) {
 	return admin.RoomPage{}, nil
 }
