@@ -501,3 +501,14 @@ func TestRekeyIsAllOrNothing(t *testing.T) {
 
 // errOf drops the record that comes with an error.
 func errOf(_ core.Member, err error) error { return err }
+
+func BenchmarkRoomPages(b *testing.B) {
+	storetest.BenchmarkRoomPages(b, func(b *testing.B) core.Store {
+		s := New(Config{Path: filepath.Join(b.TempDir(), "unibus.db"), Create: true, Timeout: time.Minute})
+		if err := s.Open(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = s.Close() })
+		return s
+	})
+}
