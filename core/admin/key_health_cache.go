@@ -54,8 +54,9 @@ type epochBegan struct {
 }
 
 const (
-	listMaxAge      = 3 * time.Second        // for lists
-	listWait        = 500 * time.Millisecond // that a list waits for another one, while it has one of the last minute
+	listMaxAge      = 3 * time.Second         // for lists
+	listWait        = 500 * time.Millisecond  // that a list waits for another one, while it has one of the last minute
+	listFirstWait   = 1500 * time.Millisecond // and while it has none: consoles wait for 2 s
 	listServes      = time.Minute
 	noteMaxAge      = 5 * time.Second        // for the note in the status
 	snapshotMaxAge  = 5 * time.Minute        // older ones are not used
@@ -298,9 +299,7 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 	if err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), noteWait)
-	defer cancel()
-	v, err := s.newestSnapshot(ctx, st, noteMaxAge, snapshotMaxAge, noteWait)
+	v, err := s.newestSnapshot(st, snapshotUse{fresh: noteMaxAge, serves: snapshotMaxAge, wait: noteWait, firstWait: noteWait})
 	if err != nil {
 		s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
 	}
@@ -308,39 +307,44 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 }
 
 // keysForList is a snapshot for lists; nil where none can be had.
-func (s *Service) keysForList(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
-	return s.newestSnapshot(ctx, st, listMaxAge, listServes, listWait)
+func (s *Service) keysForList(st core.Store) (*keyHealthSnapshot, error) {
+	return s.newestSnapshot(st, snapshotUse{fresh: listMaxAge, serves: listServes, wait: listWait, firstWait: listFirstWait})
 }
 
-// newestSnapshot takes a snapshot, unless there is one that is fresh, and waits for it. An
-// older one that serves is returned after patience already, so that no request waits long
-// because there are many rooms.
-func (s *Service) newestSnapshot(ctx context.Context, st core.Store, fresh, serves, patience time.Duration) (*keyHealthSnapshot, error) {
+// snapshotUse says how old a snapshot may be.
+type snapshotUse struct {
+	fresh, serves   time.Duration // one older than fresh is replaced, and used until then if it serves
+	wait, firstWait time.Duration // for another one: while one serves, and while none does
+}
+
+// newestSnapshot takes a snapshot, unless there is one that is fresh. It waits for it a
+// little, and then returns an older one that serves, or nil: no request waits long because
+// there are many rooms.
+func (s *Service) newestSnapshot(st core.Store, use snapshotUse) (*keyHealthSnapshot, error) {
 	last := func() *keyHealthSnapshot {
-		if v := s.keys.last.Load(); v != nil && v.store == st && time.Since(v.at) <= serves {
+		if v := s.keys.last.Load(); v != nil && v.store == st && time.Since(v.at) <= use.serves {
 			return v
 		}
 		return nil
 	}
-	if v := last(); v.serves(st, time.Now(), fresh) {
+	if v := last(); v.serves(st, time.Now(), use.fresh) {
 		return v, nil
 	}
 	taken := make(chan error, 1)
 	s.server.Go(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_, err := s.keys.snapshot(ctx, st, fresh)
+		_, err := s.keys.snapshot(ctx, st, use.fresh)
 		taken <- err
 	})
-	var enough <-chan time.Time
+	wait := use.firstWait
 	if last() != nil {
-		enough = time.After(patience)
+		wait = use.wait
 	}
 	select {
 	case err := <-taken:
 		return last(), err
-	case <-enough:
-	case <-ctx.Done():
+	case <-time.After(wait):
 	}
 	return last(), nil
 }

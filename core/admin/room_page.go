@@ -46,7 +46,7 @@ func (s *Service) roomPage(ctx context.Context, _ core.Operator, r core.RoomPage
 		return nil, err
 	}
 	ctx = core.AsOf(ctx, time.Now()) // one proof of each table
-	keys, err := s.keysForList(ctx, st)
+	keys, err := s.keysForList(st)
 	if err != nil {
 		s.cfg.Log.Warn("the rooms' keys could not be looked at", "error", err)
 	}

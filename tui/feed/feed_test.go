@@ -21,6 +21,7 @@ type fakeSource struct {
 	status          func() (admin.Status, error)
 	events          func(r admin.EventsRequest) (admin.Events, error)
 	users           func(r core.UserPageRequest) (core.UserPage, error)
+	rooms           func(r core.RoomPageRequest) (admin.RoomPage, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
 	comparisons     int
@@ -50,8 +51,11 @@ func (s *fakeSource) Migration(context.Context) (migrate.Status, error) {
 	return migrate.Status{}, nil
 }
 
-func (s *fakeSource) RoomPage(context.Context, core.RoomPageRequest) (admin.RoomPage, error) {
-	return admin.RoomPage{}, nil
+func (s *fakeSource) RoomPage(_ context.Context, r core.RoomPageRequest) (admin.RoomPage, error) {
+	if s.rooms == nil {
+		return admin.RoomPage{}, nil
+	}
+	return s.rooms(r)
 }
 
 func (s *fakeSource) MemberPage(_ context.Context, r admin.RoomRequest) (admin.RoomDetail, error) {

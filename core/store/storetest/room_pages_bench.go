@@ -39,7 +39,8 @@ func BenchmarkRoomPages(b *testing.B, open func(b *testing.B) core.Store) {
 			name string
 			read func(context.Context) error
 		}{
-			{"page", page(core.RoomQuery{Sort: core.RoomsByName}, n/2)}, {"owner", page(core.RoomQuery{Owner: in.Users[1].ID}, 0)},
+			{"page", page(core.RoomQuery{Sort: core.RoomsByName}, n/2)},
+			{"owner", page(core.RoomQuery{Owner: in.Users[1].ID}, 0)},
 			{"all", func(ctx context.Context) error { _, err := s.Rooms(ctx); return err }},
 		} {
 			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
