@@ -29,9 +29,17 @@ func TestPreviousRelease(t *testing.T) {
 	}
 	r := upgrade{t: t, p: p}
 	r.addAtEachNode()
+	if _, err := p.Client(0).RoomPage(t.Context(), core.RoomPageRequest{}); err == nil || !strings.Contains(err.Error(), "no node knows the request room-page") || !strings.Contains(err.Error(), "n1 (") {
+		t.Errorf("a request that no older node knows: %v", err)
+	}
 	for i := range p.Configs {
 		r.run(i, program(t, "unibusd"))
 		r.addAtEachNode()
+		for j := range p.Configs {
+			if _, err := p.Client(j).RoomPage(t.Context(), core.RoomPageRequest{}); err != nil {
+				t.Errorf("pages of rooms asked of %s, while n1 to n%d know them: %v", p.Configs[j].Name, i+1, err)
+			}
+		}
 		if i == len(p.Configs)-1 {
 			break
 		}
