@@ -12,21 +12,7 @@ import (
 // for rooms, and notes are those that come with the request.
 func testRoomPages(t *testing.T, s core.Store) {
 	ctx := context.Background()
-	page := func(r core.RoomPageRequest) core.RoomPage {
-		t.Helper()
-		got, err := s.RoomPage(ctx, r, nil)
-		ok(t, "RoomPage", err)
-		all, err := s.Rooms(ctx)
-		ok(t, "Rooms", err)
-		encrypted := 0
-		for _, x := range all {
-			if x.Encrypted {
-				encrypted++
-			}
-		}
-		equal(t, "counts", core.RoomCounts{All: len(all), Encrypted: encrypted}, got.Counts)
-		return got
-	}
+	page := func(r core.RoomPageRequest) core.RoomPage { t.Helper(); return roomPage(t, s, r) }
 	if p := page(core.RoomPageRequest{}); len(p.Rooms) != 0 || p.Total != 0 || p.Next != "" {
 		t.Errorf("a page of no rooms: %+v", p)
 	}
@@ -74,6 +60,23 @@ func testRoomPages(t *testing.T, s core.Store) {
 	notedRoomPages(t, s)
 	_, err = s.RoomPage(ctx, core.RoomPageRequest{RoomQuery: core.RoomQuery{Sort: "color"}}, nil)
 	wantKind(t, "RoomPage in an unknown order", err, core.KindInvalid)
+}
+
+// roomPage is a page, whose counts are those of the whole list.
+func roomPage(t *testing.T, s core.Store, r core.RoomPageRequest) core.RoomPage {
+	t.Helper()
+	got, err := s.RoomPage(context.Background(), r, nil)
+	ok(t, "RoomPage", err)
+	all, err := s.Rooms(context.Background())
+	ok(t, "Rooms", err)
+	encrypted := 0
+	for _, x := range all {
+		if x.Encrypted {
+			encrypted++
+		}
+	}
+	equal(t, "counts", core.RoomCounts{All: len(all), Encrypted: encrypted}, got.Counts)
+	return got
 }
 
 // notedRoomPages asks for orders and filters by notes, of the rooms that are there.
