@@ -290,7 +290,7 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	err := repetition.Do(ctx, func(ctx context.Context) (answered bool, err error) {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		msg, err := c.askKnown(ctx, t, v, body)
+		msg, err := c.askOrExplain(ctx, t, v, body)
 		if err != nil {
 			return false, callError(v, t, err)
 		}

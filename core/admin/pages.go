@@ -18,9 +18,9 @@ func pages[R, P any](ctx context.Context, fetch func(context.Context, R) (P, err
 	}
 }
 
-// goOn sets cursor and limit of the request after a page that has n rows; a limit is that
+// continueAfter sets cursor and limit of the request after a page that has n rows; a limit is that
 // of all pages together.
-func goOn(cursor string, n int, after *string, limit *int) bool {
+func continueAfter(cursor string, n int, after *string, limit *int) bool {
 	if *limit > 0 {
 		if *limit -= n; *limit <= 0 {
 			return false

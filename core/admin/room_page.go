@@ -125,7 +125,7 @@ func (c *Client) RoomPage(ctx context.Context, r core.RoomPageRequest) (RoomPage
 func RoomPages(ctx context.Context, fetch func(context.Context, core.RoomPageRequest) (RoomPage, error), r core.RoomPageRequest) iter.Seq2[RoomPage, error] {
 	return pages(ctx, fetch, r, func(p RoomPage, r *core.RoomPageRequest) bool {
 		r.Offset, r.Around = 0, ""
-		return goOn(p.Next, len(p.Rooms), &r.After, &r.Limit)
+		return continueAfter(p.Next, len(p.Rooms), &r.After, &r.Limit)
 	})
 }
 

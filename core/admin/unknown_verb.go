@@ -10,26 +10,26 @@ import (
 	"unibus/core"
 )
 
-// isUnheard is true for the error of a request that no node subscribes to, or that a node
+// isUnknownSubject is true for the error of a request that no node subscribes to, or that a node
 // refuses because it is on no list of what operators may ask. Both are the answer of nodes
 // that do not know a verb.
-func isUnheard(v Verb, err error) bool {
+func isUnknownSubject(v Verb, err error) bool {
 	return errors.Is(err, nats.ErrNoResponders) ||
 		errors.Is(err, nats.ErrPermissionViolation) && Rules()[v].Role == core.OperatorViewer
 }
 
-// askKnown is ask, and says so where the nodes do not know the verb: an error about the
+// askOrExplain is ask, and says so where the nodes do not know the verb: an error about the
 // store or the identity would lead an operator astray.
-func (c *Client) askKnown(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
+func (c *Client) askOrExplain(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
 	msg, err := c.ask(ctx, t, v, body)
-	if t != TargetAny || v == verbStatus || v == verbIdentify || !isUnheard(v, err) {
+	if t != TargetAny || v == verbStatus || v == verbIdentify || !isUnknownSubject(v, err) {
 		return msg, err
 	}
 	unknown := c.unknownVerb(ctx, v)
 	if unknown == nil {
 		return msg, err
 	}
-	if msg, err = c.ask(ctx, t, v, body); isUnheard(v, err) { // the node may have just begun to serve
+	if msg, err = c.ask(ctx, t, v, body); isUnknownSubject(v, err) { // the node may have just begun to serve
 		return nil, unknown
 	}
 	return msg, err

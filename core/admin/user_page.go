@@ -32,7 +32,7 @@ func (c *Client) UserPage(ctx context.Context, r core.UserPageRequest) (core.Use
 func UserPages(ctx context.Context, fetch func(context.Context, core.UserPageRequest) (core.UserPage, error), r core.UserPageRequest) iter.Seq2[core.UserPage, error] {
 	return pages(ctx, fetch, r, func(p core.UserPage, r *core.UserPageRequest) bool {
 		r.Offset, r.Around, r.Named = 0, "", nil
-		return goOn(p.Next, len(p.Users), &r.After, &r.Limit)
+		return continueAfter(p.Next, len(p.Users), &r.After, &r.Limit)
 	})
 }
 

@@ -116,4 +116,12 @@ func TestRoomsAreRequestedForWhatIsMissing(t *testing.T) {
 	if r := next(); r.Sort != core.RoomsByName || len(requests) != 0 {
 		t.Errorf("%+v is requested", r)
 	}
+	around := roomsWindow(0, 100, core.RoomQuery{Sort: core.RoomsByCreated, Descending: true})
+	around.Rooms.Around = "r00000" // the last one of that order
+	f.Subscribe(around)
+	next()
+	f.Subscribe(roomsWindow(0, 100, around.Rooms.RoomQuery)) // the operator left that room
+	if r := next(); r.Around != "" {
+		t.Errorf("%+v is requested", r)
+	}
 }

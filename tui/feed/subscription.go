@@ -35,11 +35,11 @@ type RoomWindow struct {
 
 // asksMoreThan is true if w is about other users than old.
 func (w *UserWindow) asksMoreThan(old *UserWindow) bool {
-	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || w.NoKeys != old.NoKeys || !slices.Equal(w.Named, old.Named)
+	return old == nil || w.UserQuery != old.UserQuery || w.Offset != old.Offset || w.Limit != old.Limit || w.Around != old.Around || w.NoKeys != old.NoKeys || !slices.Equal(w.Named, old.Named)
 }
 
 func (w *RoomWindow) asksMoreThan(old *RoomWindow) bool {
-	return old == nil || w.RoomQuery != old.RoomQuery || w.Offset != old.Offset || w.Limit != old.Limit
+	return old == nil || w.RoomQuery != old.RoomQuery || w.Offset != old.Offset || w.Limit != old.Limit || w.Around != old.Around
 }
 
 // extendsUsers is true if next shows users that old did not, and that are not known. A

@@ -124,6 +124,26 @@ func TestWindowThatChangesDuringAPollIsNotLost(t *testing.T) {
 	}
 }
 
+// TestCursorThatLeavesItsRowIsFollowed: the answer around a row is not where the operator went
+// while it was on its way, as with an order that is turned around and a step to the top.
+func TestCursorThatLeavesItsRowIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := newUsersSource(1000)
+	f := startUsersFeed(t, s, 0)
+	turned := core.UserQuery{Descending: true}
+	around := usersWindow(0, turned)
+	around.Users.Around = "U00000"
+	f.Subscribe(around)
+	s.next(t)
+	f.Subscribe(usersWindow(0, turned))
+	s.letGo <- struct{}{}
+	if r := s.next(t); r.Around != "" {
+		t.Errorf("the request is %+v", r)
+	}
+	s.letGo <- struct{}{}
+	awaitUsers(t, f, turned, 0)
+}
+
 // TestUsersAreRequestedOnlyForWhatIsMissing: a window that moves over rows that are there,
 // or that follows rows which moved, waits for the next regular poll; a user to name does not.
 func TestUsersAreRequestedOnlyForWhatIsMissing(t *testing.T) {
