@@ -56,21 +56,11 @@ func newManyRoomsHarness(t *testing.T, width, height int) (*tuitest.Harness, *tu
 	return tuitest.NewHarness(cfg, width, height), f
 }
 
-// cursorRoom is the number of the room under the cursor, and how many rooms the screen shows.
-func cursorRoom(t *testing.T, h *tuitest.Harness) (cursor, rows int) {
+// cursorRoom is the number of the room under the cursor.
+func cursorRoom(t *testing.T, h *tuitest.Harness) int {
 	t.Helper()
-	cursor = -1
-	for _, l := range strings.Split(h.Screen(), "\n") {
-		if _, id, ok := strings.Cut(l, " room-"); ok {
-			rows++
-			if strings.Contains(l, "> room-") {
-				if _, err := fmt.Sscanf(id[:5], "%d", &cursor); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-	return cursor, rows
+	cursor, _ := cursorAt(t, h, "room-")
+	return cursor
 }
 
 // TestKeysMoveInManyRooms at several sizes, and no request is for more than some hundred rooms.
@@ -82,32 +72,7 @@ func TestKeysMoveInManyRooms(t *testing.T) {
 		h.Screen()
 		h.Tick()
 		assertShows(t, h, "10 000 rooms", "5 000 of them encrypted.", "Rekey required in 2 rooms: /rekey lists them.")
-		want := 0
-		_, rows := cursorRoom(t, h)
-		if rows < size[1]-10 {
-			t.Fatalf("%v: %d rows are shown:\n%s", size, rows, h.Screen())
-		}
-		for _, key := range strings.Fields("down j pgdown pgdown up end up pgup G pgup pgup pgup pgup home g pgdown pgdown pgdown pgdown pgdown end home pgup") {
-			switch key {
-			case "down", "j":
-				want++
-			case "up":
-				want--
-			case "pgdown":
-				want += rows - 1
-			case "pgup":
-				want -= rows - 1
-			case "home", "g":
-				want = 0
-			case "end", "G":
-				want = manyRooms - 1
-			}
-			want = max(0, min(want, manyRooms-1))
-			h.Press(key)
-			if got, shown := cursorRoom(t, h); got != want || shown != rows {
-				t.Fatalf("%v: after %s the cursor is on room %d with %d rows, want %d with %d:\n%s", size, key, got, shown, want, rows, h.Screen())
-			}
-		}
+		assertKeysMove(t, h, size[1], manyRooms-1, "room-")
 	}
 }
 
@@ -117,7 +82,7 @@ func TestOrdersOfManyRooms(t *testing.T) {
 	t.Parallel()
 	h, _ := newManyRoomsHarness(t, 160, 30)
 	h.Press("5", "end", "pgup", "pgup")
-	before, _ := cursorRoom(t, h)
+	before := cursorRoom(t, h)
 	for _, c := range []struct {
 		title       string
 		first, last int // of the ascending order, -1: not compared
@@ -136,20 +101,19 @@ func TestOrdersOfManyRooms(t *testing.T) {
 		assertShows(t, h, c.title)
 		assertHides(t, h, " room-0")
 		h.Tick()
-		if got, _ := cursorRoom(t, h); got != before {
+		if got := cursorRoom(t, h); got != before {
 			t.Errorf("in the order %s the cursor is on %d, want %d", c.title, got, before)
 		}
 		ends := []int{}
 		for _, keys := range [][]string{{"home"}, {"end"}, {"S", "home"}} {
 			h.Press(keys...)
-			got, _ := cursorRoom(t, h)
-			ends = append(ends, got)
+			ends = append(ends, cursorRoom(t, h))
 		}
 		if want := []int{c.first, c.last, c.down}; c.first >= 0 && !slices.Equal(ends, want) {
 			t.Errorf("%s: the ends are %v, want %v", c.title, ends, want)
 		}
 		h.Press("S", "/", fmt.Sprintf("room-%05d", before), "enter", "esc") // the cursor is back on its room
-		if got, _ := cursorRoom(t, h); got != before {
+		if got := cursorRoom(t, h); got != before {
 			t.Errorf("after a filter the cursor is on %d, want %d:\n%s", got, before, h.Screen())
 		}
 	}
@@ -168,7 +132,7 @@ func TestFiltersOfManyRooms(t *testing.T) {
 		t.Errorf("beside the open room %+v is asked for", got[len(got)-1])
 	}
 	h.Press("esc")
-	if got, _ := cursorRoom(t, h); got != 4321 {
+	if got := cursorRoom(t, h); got != 4321 {
 		t.Errorf("the cursor is on %d:\n%s", got, h.Screen())
 	}
 	h.Press("esc", "/", "TOPIC-0001", "enter")

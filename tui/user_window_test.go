@@ -46,18 +46,57 @@ func newManyUsersHarness(t *testing.T, width, height int) (*tuitest.Harness, *tu
 // cursorRow is the number of the user under the cursor, and how many users the screen shows.
 func cursorRow(t *testing.T, h *tuitest.Harness) (cursor, rows int) {
 	t.Helper()
+	return cursorAt(t, h, "user-0")
+}
+
+// cursorAt is the number of five digits after a text in the row under the cursor, and how many
+// rows have the text.
+func cursorAt(t *testing.T, h *tuitest.Harness, text string) (cursor, rows int) {
+	t.Helper()
 	cursor = -1
 	for _, l := range strings.Split(h.Screen(), "\n") {
-		if _, name, ok := strings.Cut(l, "user-0"); ok {
+		if _, number, ok := strings.Cut(l, " "+text); ok {
 			rows++
-			if strings.Contains(l, "> user-0") {
-				if _, err := fmt.Sscanf(name[:5], "%d", &cursor); err != nil {
+			if strings.Contains(l, "> "+text) {
+				if _, err := fmt.Sscanf(number[:5], "%d", &cursor); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 	}
 	return cursor, rows
+}
+
+// assertKeysMove: each key moves the cursor to the row that it should, in a page that fills the
+// screen, and every row is there.
+func assertKeysMove(t *testing.T, h *tuitest.Harness, height, last int, text string) {
+	t.Helper()
+	_, rows := cursorAt(t, h, text)
+	if rows < height-10 {
+		t.Fatalf("%d rows are shown:\n%s", rows, h.Screen())
+	}
+	want := 0
+	for _, key := range strings.Fields("down j pgdown pgdown up end up pgup k G pgup pgup pgup pgup pgup pgup home down g pgdown pgdown pgdown pgdown pgdown pgdown pgdown pgup end home pgup") {
+		switch key {
+		case "down", "j":
+			want++
+		case "up", "k":
+			want--
+		case "pgdown":
+			want += rows - 1
+		case "pgup":
+			want -= rows - 1
+		case "home", "g":
+			want = 0
+		case "end", "G":
+			want = last
+		}
+		want = max(0, min(want, last))
+		h.Press(key)
+		if got, shown := cursorAt(t, h, text); got != want || shown != rows {
+			t.Fatalf("after %s the cursor is on row %d with %d rows, want %d with %d:\n%s", key, got, shown, want, rows, h.Screen())
+		}
+	}
 }
 
 // TestKeysMoveInALongList at every size, and no request is for more than some hundred users.
@@ -68,32 +107,7 @@ func TestKeysMoveInALongList(t *testing.T) {
 		h.Press("4")
 		h.Screen()
 		h.Tick()
-		want, last := 0, manyUsers-1
-		_, rows := cursorRow(t, h)
-		if rows < size[1]-10 {
-			t.Fatalf("%v: %d rows are shown:\n%s", size, rows, h.Screen())
-		}
-		for _, key := range strings.Fields("down j pgdown pgdown up end up pgup k G pgup pgup pgup pgup pgup pgup home down g pgdown pgdown pgdown pgdown pgdown pgdown pgdown pgup end home pgup") {
-			switch key {
-			case "down", "j":
-				want++
-			case "up", "k":
-				want--
-			case "pgdown":
-				want += rows - 1
-			case "pgup":
-				want -= rows - 1
-			case "home", "g":
-				want = 0
-			case "end", "G":
-				want = last
-			}
-			want = max(0, min(want, last))
-			h.Press(key)
-			if got, shown := cursorRow(t, h); got != want || shown != rows {
-				t.Fatalf("%v: after %s the cursor is on user %d with %d rows, want %d with %d:\n%s", size, key, got, shown, want, rows, h.Screen())
-			}
-		}
+		assertKeysMove(t, h, size[1], manyUsers-1, "user-0")
 	}
 }
 
