@@ -33,18 +33,26 @@ func LoweringUnsafe(v View, replicas int) error {
 			WithNext("set replicas = %d in the configuration of %s, restart unibusd there, one node after the other, and try again", replicas, join(asking))
 	}
 	for _, b := range v.AllBuckets() {
-		if err := b.unsettled(); err != nil {
+		kept := replicas
+		if !isTable(b.Name) {
+			kept = min(max(replicas, internalLeast), v.Expected)
+		}
+		if err := b.unsettled(kept); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unsettled is nil for a bucket that has a leader, and all of its replicas, each current.
-func (b Bucket) unsettled() error {
+// unsettled is nil for a bucket that has a leader, and all of its replicas, each current. Of
+// the latter fewer may be there if all of them are kept: after a rescue no node is left that
+// could have the others.
+func (b Bucket) unsettled(kept int) error {
 	switch lacking := slices.IndexFunc(b.Replicas, func(r Replica) bool { return r.State != ReplicaCurrent }); {
 	case b.Leader == "":
 		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: %s has no leader", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
+	case lacking < 0 && len(b.Replicas) < b.Wanted && len(b.Replicas) <= kept:
+		return nil
 	case b.Waiting != "" || len(b.Replicas) < b.Wanted:
 		return core.Errorf(core.KindUnavailable, "the replicas cannot be lowered yet: those of %s are still changing", b.Name).WithNext("try again in some seconds; see the buckets: unibusd bucket list")
 	case lacking >= 0 && b.Replicas[lacking].State == ReplicaBehind:
