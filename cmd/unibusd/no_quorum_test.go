@@ -58,6 +58,7 @@ func TestCommandsWithoutQuorum(t *testing.T) {
 		{"migration", "report"},
 		{"cluster-key", "show"},
 		{"guide", "quorum-lost"},
+		{"guide", "rescue"},
 	}
 	acts := [][]string{
 		{"user", "add", nodetest.Identity(t).Public()},
@@ -67,6 +68,9 @@ func TestCommandsWithoutQuorum(t *testing.T) {
 		{"node", "drain", "n1"},
 		{"node", "remove", "n3"},
 		{"node", "add", "n4"},
+		{"node", "fence", "n1"},
+		{"node", "rescue"},
+		{"node", "rescue", "--quorum", "1"},
 		{"node", "replace", "n3", "n4"},
 		{"bucket", "scale", "--replicas", "1"},
 		{"backup", "--out", filepath.Join(t.TempDir(), "backup.db")},

@@ -16,8 +16,8 @@ import (
 )
 
 func nodeCommand() *cobra.Command {
-	return cli.Group("node", "List the nodes; add, remove, replace and drain one",
-		nodeListCommand(), nodePlanCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand(), nodeDrainCommand(), nodeResumeCommand())
+	return cli.Group("node", "List the nodes; add, remove, replace, drain, fence and rescue",
+		nodeListCommand(), nodePlanCommand(), nodeAddCommand(), nodeRemoveCommand(), nodeReplaceCommand(), nodeDrainCommand(), nodeResumeCommand(), nodeFenceCommand(), nodeRescueCommand())
 }
 
 // nodeList is what `node list --json` prints.

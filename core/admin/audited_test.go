@@ -157,7 +157,7 @@ func TestEveryVerbHasARule(t *testing.T) {
 		}
 	}
 	slices.Sort(restores)
-	if d := cmp.Diff([]Verb{verbMigratePause, verbOperatorRemove, verbStepDown, verbUserRevoke}, restores); d != "" {
+	if d := cmp.Diff([]Verb{verbMigratePause, verbNodeFence, verbNodeRescue, verbOperatorRemove, verbStepDown, verbUserRevoke}, restores); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]Verb{verbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing

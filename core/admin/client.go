@@ -339,7 +339,7 @@ func lookUp(v Verb, body []byte) string {
 		return "`unibusd room get " + of.ID + "`"
 	case verbOperatorRemove:
 		return "`unibusd operator list`"
-	case verbNodeAdd, verbNodeRemove, verbNodeEvacuate, verbNodeDrain, verbNodeResume:
+	case verbNodeAdd, verbNodeRemove, verbNodeEvacuate, verbNodeDrain, verbNodeResume, verbNodeFence, verbNodeRescue:
 		return "`unibusd node list`"
 	case verbBucketScale:
 		return "`unibusd bucket list`"
@@ -470,6 +470,20 @@ func (c *Client) NodeAdd(ctx context.Context, name string) (NodeChanged, error) 
 // runs, and where a group would lose its quorum.
 func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, error) {
 	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
+}
+
+// NodeFence has every node that is left refuse a lost one, for good. KindNotFound;
+// KindRefused for a node that runs, where a majority answers, and where no rescue is possible.
+func (c *Client) NodeFence(ctx context.Context, name string) (NodeChanged, error) {
+	return call[NodeChanged](ctx, c, TargetAny, verbNodeFence, nodeRequest{Name: name})
+}
+
+// NodeRescue lowers the meta group's quorum to the number of nodes that are left, for some
+// minutes, and removes the fenced ones. After KindUnavailable the same call completes it.
+// KindInvalid for another number; KindRefused where a silent node is not fenced, a majority
+// answers, or no rescue is possible.
+func (c *Client) NodeRescue(ctx context.Context, quorum int) (Rescued, error) {
+	return call[Rescued](ctx, c, TargetAny, verbNodeRescue, rescueRequest{Quorum: quorum})
 }
 
 // NodeEvacuate has spare nodes take the replicas of a node that is down, and does not wait

@@ -44,6 +44,8 @@ const (
 	verbNodeEvacuate Verb = "node-evacuate" // nodeRequest → Done
 	verbNodeDrain    Verb = "node-drain"    // drainRequest → NodeDrained
 	verbNodeResume   Verb = "node-resume"   // nodeRequest → NodeDrained
+	verbNodeFence    Verb = "node-fence"    // nodeRequest → NodeChanged
+	verbNodeRescue   Verb = "node-rescue"   // rescueRequest → Rescued
 
 	verbBucketScale Verb = "bucket-scale" // ScaleRequest → Done
 	verbStepDown    Verb = "step-down"    // stepDownRequest → Done
@@ -107,6 +109,8 @@ func Rules() map[Verb]Rule {
 		verbNodeEvacuate:   {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
 		verbNodeDrain:      {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its leaders and replicas go to other nodes
 		verbNodeResume:     {Role: core.OperatorAdmin},
+		verbNodeFence:      {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},                  // a lost node cannot come back beside those that are rescued
+		verbNodeRescue:     {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true, MovesData: true}, // it waits for elections
 		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,
@@ -330,6 +334,19 @@ type NodeChanged struct {
 	Told    []string     `json:"told"`
 	NotTold []string     `json:"not_told,omitempty"` // they learn it from the others as soon as they are connected
 	Meta    cluster.Meta `json:"meta"`
+}
+
+// rescueRequest lowers the meta group's quorum to the number of nodes that are left.
+type rescueRequest struct {
+	Quorum int `json:"quorum"`
+}
+
+// Rescued is a cluster that goes on without the nodes that it lost.
+type Rescued struct {
+	Quorum    int          `json:"quorum"`    // what it was lowered to; the meta group's own counts again
+	Survivors []string     `json:"survivors"` // the nodes that are left
+	Removed   []string     `json:"removed"`   // by this call, in this order
+	Meta      cluster.Meta `json:"meta"`
 }
 
 // drainRequest names a node to drain, and for how many ms.

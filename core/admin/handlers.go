@@ -44,6 +44,7 @@ func (s *Service) verbs() map[Verb]verbFunc {
 
 		verbNodeAdd: typed(s.nodeAdd), verbNodeRemove: typed(s.nodeRemove), verbNodeEvacuate: typed(s.nodeEvacuate),
 		verbNodeDrain: typed(s.nodeDrain), verbNodeResume: typed(s.nodeResume),
+		verbNodeFence: typed(s.nodeFence), verbNodeRescue: typed(s.nodeRescue),
 		verbBucketScale: typed(s.scale),
 		verbStepDown:    typed(s.stepDown),
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -51,5 +52,23 @@ func (s *Service) nodeResume(ctx context.Context, op core.Operator, req nodeRequ
 		return nil, err
 	}
 	s.cfg.Cluster.Note(cluster.Note, op.Name, "ended the maintenance of the node "+out.Node)
+	return out, nil
+}
+
+func (s *Service) nodeFence(ctx context.Context, op core.Operator, req nodeRequest) (any, error) {
+	out, err := s.cfg.Membership.Fence(ctx, op, req.Name)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "fenced the node "+out.Name+" for good")
+	return out, nil
+}
+
+func (s *Service) nodeRescue(ctx context.Context, op core.Operator, req rescueRequest) (any, error) {
+	out, err := s.cfg.Membership.Rescue(ctx, req.Quorum)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("lowered the quorum to %d, and removed %s for good", out.Quorum, strings.Join(out.Removed, ", ")))
 	return out, nil
 }

@@ -75,6 +75,10 @@ type membership interface {
 	// Drain returns once the node leads nothing and serves no users, or ctx is about to end.
 	Drain(ctx context.Context, by core.Operator, name string, last time.Duration) (NodeDrained, error)
 	Resume(ctx context.Context, by core.Operator, name string) (NodeDrained, error)
+	// Fence has every node that is left refuse a lost one from now on.
+	Fence(ctx context.Context, by core.Operator, name string) (NodeChanged, error)
+	// Rescue lowers the quorum and removes the fenced nodes. After an error the same call completes it.
+	Rescue(ctx context.Context, quorum int) (Rescued, error)
 }
 
 // controlPlaneChecker checks the control plane in KV, and changes nothing.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/keys"
 )
 
@@ -124,6 +125,20 @@ func storedStreams(dir string) (int, error) {
 		n += len(streams)
 	}
 	return n, nil
+}
+
+// StoredStreams are the streams of CONTROL of which there is a directory on disk, whether the
+// server has read them or not. nil: it cannot be determined.
+func (s *Server) StoredStreams() []string {
+	entries, err := os.ReadDir(filepath.Join(s.cfg.DataDir, jetstreamDir, auth.AccountControl, "streams"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || !s.cfg.JetStream {
+		return nil
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // deleteIndexes deletes every stream's index, so that the server reads and checks the

@@ -174,6 +174,9 @@ func mayStop(k int) string {
 
 // judgeMeta looks at JetStream's own group: enough nodes, one leader, no orphans.
 func judgeMeta(v View, now time.Time) []Finding {
+	if fs := judgeRescue(v, now); len(fs) > 0 && len(v.Meta.Leaders) <= 1 && v.At != 0 {
+		return fs
+	}
 	switch m := v.Meta; {
 	case v.At == 0:
 		return []Finding{{Degraded, "meta", v.From + " has not heard from any node yet: nothing is known of the cluster.", "wait a few seconds; if this stays, read the log of " + v.From}}

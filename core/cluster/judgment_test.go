@@ -121,6 +121,18 @@ func founding(change func(*View)) View {
 	return v
 }
 
+// fenced is a cluster of three that has lost n2 and n3, and refuses the named ones.
+func fenced(names ...string) View {
+	v := lose(healthy(3, 3), "n2", "n3")
+	for _, name := range names {
+		v.Nodes = slices.DeleteFunc(v.Nodes, func(n Node) bool { return n.Name == name })
+		v.Removed = append(v.Removed, core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana", At: ago(time.Minute)})
+		v.Meta.OrphanPeers = append(v.Meta.OrphanPeers, name)
+		v.Expected--
+	}
+	return v
+}
+
 func alone() View {
 	v := View{Cluster: "demo", At: ago(0), From: "n1", Expected: 1, Buckets: []Bucket{}, Serving: Serving{Backend: core.BackendSQLite, File: "/var/lib/unibus/unibus.db"}}
 	v.Nodes = []Node{{Name: "n1", Online: true, Info: &Info{Name: "n1", Version: "0.1.0", BusAuth: core.BusAuthOff, Listen: "127.0.0.1:4222", Loopback: true, Store: core.BackendSQLite, Serving: v.Serving}}}
@@ -236,6 +248,12 @@ func clusterViews() []judged {
 			v.Nodes[2].HeardMS, v.Nodes[2].Info, v.Nodes[0].Info.Routes = -1, nil, refusedRoutes("10.0.0.2:6222", "10.0.0.3:6222")
 		})},
 		{"restarted without n3, before the first election", founding(func(v *View) { v.Nodes[2].HeardMS, v.KnowsStreams = -1, true })},
+		{"a rescue, both lost nodes are fenced", fenced("n2", "n3")},
+		{"a rescue, one of the lost nodes is fenced", fenced("n3")},
+		{"a rescue that new members have kept", with(healthy(3, 3), func(v *View) { v.Meta.Needed, v.Meta.RescueUntil = 1, ago(-4*time.Minute) })},
+		{"the last node was restarted after a rescue", with(fenced("n2", "n3"), func(v *View) {
+			v.Meta = Meta{Size: 1, Needed: 1, Online: 1, NoRoute: true, Members: []string{"n1"}, Since: ago(time.Minute)}
+		})},
 		{"JetStream off on a full disk", turnOff(healthy(3, 3), "n3")},
 		{"JetStream off on two nodes", turnOff(healthy(3, 3), "n2", "n3")},
 		{"JetStream off on n2, n3 away", turnOff(lose(healthy(3, 3), "n3"), "n2")},

@@ -22,6 +22,7 @@ type observations struct {
 	meta            leadership
 	metaOnline      int         // members of the meta group that were online at the last observation
 	metaOnlineSince core.Millis // when these last became more
+	rescuedSince    core.Millis // when a node first had a lowered quorum; 0: none has
 	claimedLeaders  []string    // the nodes that claimed to lead the meta group at the last observation, if there were several
 	buckets         map[string]*Bucket
 
@@ -229,7 +230,8 @@ func (m *observations) build(f Facts, now time.Time) View {
 		v.Meta = m.buildMeta(now)
 		v.Lost = m.identifyStreams(v.Meta, now)
 		v.Buckets, v.InternalBuckets = m.buildBuckets(now)
-		v.KnowsStreams = len(m.identities.created) > 0
+		v.Streams = slices.Sorted(maps.Keys(m.identities.created))
+		v.KnowsStreams = len(v.Streams) > 0
 	} else {
 		v.At, v.Expected = core.MillisOf(now), 1
 	}
@@ -296,9 +298,10 @@ func (n *observedNode) group() *metaGroup {
 func (m *observations) buildMeta(now time.Time) Meta {
 	meta, leader := Meta{}, (*observedNode)(nil)
 	claims, members := []string{}, []string{}
+	known := m.metaMembers(now)
 	for _, n := range m.answering(now) {
 		g := n.group()
-		if g == nil {
+		if g == nil || len(known) > 0 && !slices.Contains(known, n.name) {
 			continue
 		}
 		members = append(members, n.name)
@@ -328,6 +331,10 @@ func (m *observations) buildMeta(now time.Time) Meta {
 	}
 	m.metaOnline, meta.OnlineSince = meta.Online, m.metaOnlineSince
 	meta.Leaders = m.leaders(meta.Leader, claims)
+	meta.RescueUntil = m.rescueUntil(now)
+	if meta.Leader == "" {
+		meta.Members, meta.NoRoute = known, m.hasHeardNobody()
+	}
 	meta.OrphanPeers = m.orphanPeers(meta.Size, now)
 	m.meta.see(meta.Leader, now)
 	meta.Since, meta.Last = m.meta.since, m.meta.last
@@ -362,6 +369,44 @@ func (l *leadership) see(leader string, now time.Time) {
 
 // orphanPeers returns the peers of the meta group for which there is no node. A peer
 // without a name alone is none: after a full stop that is any node not started yet.
+// metaMembers are the members of a meta group without a leader, as far as nodes know them
+// that took part in it: one that is new may think that every node does. nil: a leader says it.
+func (m *observations) metaMembers(now time.Time) []string {
+	var out []string
+	if slices.ContainsFunc(m.answering(now), func(n *observedNode) bool { return n.group() != nil && n.group().Leader == n.name }) {
+		return nil
+	}
+	for _, n := range m.answering(now) {
+		g := n.group()
+		if g == nil || n.info == nil || len(n.info.Streams) == 0 {
+			continue
+		}
+		out = append(out, n.name)
+		for _, p := range g.Peers {
+			out = append(out, m.peerLabel(p))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// hasHeardNobody is true where no other server has answered since this node's start.
+// nats-server runs no raft group before its first route is open.
+func (m *observations) hasHeardNobody() bool {
+	return !slices.ContainsFunc(m.all(), func(n *observedNode) bool { return n.name != m.cfg.Name && !n.heard.IsZero() })
+}
+
+// rescueUntil is when the lowered quorum of a rescue ends at the latest; 0 without one.
+func (m *observations) rescueUntil(now time.Time) core.Millis {
+	rescued := slices.ContainsFunc(m.answering(now), func(n *observedNode) bool { return n.group() != nil && n.group().Rescue })
+	if !rescued {
+		m.rescuedSince = 0
+		return 0
+	}
+	m.rescuedSince = cmp.Or(m.rescuedSince, core.MillisOf(now))
+	return m.rescuedSince + core.Millis(RescueTime.Milliseconds())
+}
+
 func (m *observations) orphanPeers(size int, now time.Time) []string {
 	if size <= m.members.expected {
 		return nil

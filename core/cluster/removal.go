@@ -39,7 +39,7 @@ func RemovalUnsafe(v View, name string) error {
 	case len(v.Buckets) < len(core.Tables()):
 		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: not every bucket was seen", name).WithNext("see the buckets: unibusd bucket list")
 	}
-	if err := v.heardByOthers(name); err != nil {
+	if err := v.heardByOthers(name, "removed"); err != nil {
 		return err
 	}
 	return bucketsUnsafe(v, name, refuse)
@@ -48,18 +48,18 @@ func RemovalUnsafe(v View, name string) error {
 // heardByOthers is nil where every node that answers says that it does not hear the named
 // one, which may be cut off from the looking node alone. A node that does not say what it
 // hears is of a release that would let a removed one back in.
-func (v View) heardByOthers(name string) error {
+func (v View) heardByOthers(name, verb string) error {
 	for _, n := range v.Nodes {
 		switch {
 		case !n.Online:
 		case n.Info == nil || n.Info.Hears == nil:
-			return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s did not say which nodes it hears", name, n.Name).
+			return core.Errorf(core.KindUnavailable, "%s cannot be %s yet: %s did not say which nodes it hears", name, verb, n.Name).
 				WithNext("try again; all nodes must run this release")
 		case slices.Contains(n.Info.Hears, name):
-			return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s hears it", name, n.Name).
+			return core.Errorf(core.KindUnavailable, "%s cannot be %s yet: %s hears it", name, verb, n.Name).
 				WithNext("stop unibusd on %s, and try again in some seconds; if it is stopped, look for another one of that name", name)
 		case !n.Info.ListsNodes:
-			return core.Errorf(core.KindRefused, "%s cannot be removed: the configuration of %s does not list the nodes, so that it would not know how many are left", name, n.Name).
+			return core.Errorf(core.KindRefused, "%s cannot be %s: the configuration of %s does not list the nodes, so that it would not know how many are left", name, verb, n.Name).
 				WithNext("set nodes = [\"n1\", …] there, and restart it")
 		}
 	}

@@ -63,6 +63,7 @@ type metaGroup struct {
 	Size    int    `json:"cluster_size"`
 	Needed  int    `json:"quorum_needed"`
 	Pending int    `json:"pending"`
+	Rescue  bool   `json:"rescue"` // Needed was lowered by hand there, for some minutes
 }
 
 // peer is a member of a raft group. Only the group's leader is right about Current and Lag.

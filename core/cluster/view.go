@@ -31,7 +31,8 @@ type View struct {
 	CountsAt        core.Millis        `json:"counts_at,omitempty"`       // when Counts was read
 	Moving          string             `json:"moving,omitempty"`          // the state of a migration under way, "" without one
 
-	KnowsStreams bool `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
+	Streams      []string `json:"streams,omitempty"`       // the buckets and streams that the looking node has ever seen, by name
+	KnowsStreams bool     `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
 }
 
 // LostStream is a stream of the control plane that was deleted, or deleted and created again.
@@ -64,9 +65,12 @@ type Meta struct {
 	OnlineSince core.Millis `json:"online_since,omitempty"`
 	Needed      int         `json:"needed"` // quorum
 	Pending     int         `json:"pending"`
-	Since       core.Millis `json:"since,omitempty"`       // the present leader, or the want of one, was first seen then
-	Last        string      `json:"last_leader,omitempty"` // the last leader there was
-	OrphanPeers []string    `json:"ghosts,omitempty"`      // peers that are not configured nodes
+	Since       core.Millis `json:"since,omitempty"`        // the present leader, or the want of one, was first seen then
+	Last        string      `json:"last_leader,omitempty"`  // the last leader there was
+	OrphanPeers []string    `json:"ghosts,omitempty"`       // peers that are not configured nodes
+	Members     []string    `json:"members,omitempty"`      // without a leader: by the word of nodes that hold streams
+	NoRoute     bool        `json:"no_route,omitempty"`     // without a leader: the looking node has heard no other server since its start, so that its groups wait
+	RescueUntil core.Millis `json:"rescue_until,omitempty"` // Needed was lowered by a rescue, and is not after this time; 0: it was not
 }
 
 // Node is one unibusd as the looking node sees it.
@@ -135,6 +139,8 @@ type Info struct {
 	DataID         string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
 
 	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
+
+	Streams []string `json:"stored_streams,omitzero"` // of which it has a directory on disk, as buckets are named; nil: an older node, or it cannot be read
 
 	ListsNodes        bool               `json:"lists_nodes,omitempty"`        // its configuration names the nodes: a command can change them
 	Membership        []core.NodeChange  `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them

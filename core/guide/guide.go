@@ -86,6 +86,7 @@ func All() []Guide {
 	return []Guide{
 		{"restart", "Restart every node, one after the other, while the cluster serves", nil, restart},
 		{"quorum-lost", "Bring a majority back whose disks are intact", nil, quorumLost},
+		{"rescue", "Go on without a majority that is lost for good", nil, rescue},
 		{"disk-wiped", "Bring a node back whose data directory is empty", []string{"NODE"}, diskWiped},
 		{"disk-full", "Free disk space where it is full, and bring JetStream back", nil, diskFull},
 		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,6 +91,48 @@ func leaderIs(f *Facts, name string) {
 
 func renewed(f *Facts, name string, ago time.Duration) {
 	f.Nodes[0].Info.Renewed = map[string]core.Millis{name: before(ago)}
+}
+
+// onDisk has every node hold every bucket, as the looking one knows them.
+func onDisk(f *Facts) {
+	for _, b := range f.Buckets {
+		f.Streams = append(f.Streams, b.Name)
+	}
+	for i := range f.Nodes {
+		f.Nodes[i].Info.Streams = f.Streams
+		if !f.Nodes[i].Online {
+			f.Nodes[i].HeardMS = (3 * time.Minute).Milliseconds()
+		}
+	}
+}
+
+// fence has the nodes that answer refuse lost ones, which still count.
+func fence(names ...string) func(*Facts) {
+	return func(f *Facts) {
+		for _, name := range names {
+			f.Nodes = slices.DeleteFunc(f.Nodes, func(n cluster.Node) bool { return n.Name == name })
+			f.Removed = append(f.Removed, core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana"})
+			f.Meta.OrphanPeers = append(f.Meta.OrphanPeers, name)
+		}
+	}
+}
+
+// rescued has n1 lead the meta group by a lowered quorum.
+func rescued(f *Facts) {
+	f.Meta.Leader, f.Meta.Needed, f.Meta.OrphanPeers, f.Meta.RescueUntil = "n1", 1, []string{"n3"}, core.MillisOf(noon.Add(4*time.Minute+3*time.Second))
+	for i := range f.Buckets {
+		f.Buckets[i].Leader = ""
+	}
+}
+
+// alone has the last lost node removed.
+func alone(f *Facts) { f.Meta.Size, f.Meta.OrphanPeers, f.Meta.RescueUntil = 1, nil, 0 }
+
+// elected has the buckets drop the replicas of removed nodes.
+func elected(f *Facts) {
+	for i := range f.Buckets {
+		f.Buckets[i].Leader, f.Buckets[i].Replicas = "n1", f.Buckets[i].Replicas[:1]
+	}
 }
 
 func finding(l cluster.Level) func(*Facts) {
@@ -195,6 +238,27 @@ func cases() []guideCase {
 			f.Nodes[0].Info.Renewed = map[string]core.Millis{"n2": before(time.Minute), "n3": before(time.Minute)}
 		}, IsUnsafe, "Stop here: n2, n3 came back with an empty data directory"},
 		{"quorum-lost", "a replica is wrong at the end", wrongReplica, IsUnsafe, "on n2 differs"},
+
+		{"rescue", "a majority is lost", all(lose("n2", "n3"), onDisk), HasNext, "Next: Fence n2 (n2.example.org)."},
+		{"rescue", "a lost node's process hangs", all(lose("n2", "n3"), onDisk, func(f *Facts) {
+			f.Nodes[0].Info.Routes = []cluster.Route{{Addr: "10.0.0.2:6222", Node: "n2", Fault: core.FaultHung}}
+		}), HasNext, "Wait: n2 cannot be given up: n1 finds a process that listens at 10.0.0.2:6222."},
+		{"rescue", "one of two is fenced", all(lose("n2", "n3"), onDisk, fence("n2")), HasNext, "Next: Fence n3 (n3.example.org)."},
+		{"rescue", "both are fenced", all(lose("n2", "n3"), onDisk, fence("n2", "n3")), HasNext, "Next: Lower the quorum, and remove the fenced nodes."},
+		{"rescue", "a lowered quorum, and one to be removed", all(lose("n2", "n3"), onDisk, fence("n2", "n3"), rescued), HasNext, "Next: Lower the quorum"},
+		{"rescue", "the buckets elect", all(lose("n2", "n3"), onDisk, fence("n2", "n3"), rescued, alone), HasNext, "Wait: users has no leader."},
+		{"rescue", "one replica of three", all(lose("n2", "n3"), onDisk, fence("n2", "n3"), rescued, alone, elected), HasNext, "Next: Every bucket has its replicas again."},
+		{"rescue", "new nodes, and a lowered quorum", all(onDisk, func(f *Facts) { f.Meta.Needed, f.Meta.RescueUntil = 1, core.MillisOf(noon.Add(150*time.Second)) }), HasNext, "Wait: the lower quorum ends in 2m30s"},
+		{"rescue", "everything is there", onDisk, AllDone, "A majority answers: there is nothing to rescue"},
+		{"rescue", "everything is there again", all(onDisk, func(f *Facts) { f.Removed = []core.NodeChange{{Name: "n0", State: core.NodeRemoved}} }), AllDone, "no lost node counts any more"},
+		{"rescue", "a majority is there", all(lose("n3"), onDisk), NotApplicable, "a majority answers, and can do without n3"},
+		{"rescue", "a fenced node ran again", all(onDisk, fence("n0")), HasNext, "Next: Remove n0."},
+		{"rescue", "a replica is wrong at the end", all(onDisk, wrongReplica), IsUnsafe, "on n2 differs"},
+		{"rescue", "no replica is left", all(lose("n2", "n3"), onDisk, func(f *Facts) { f.Nodes[0].Info.Streams = f.Nodes[0].Info.Streams[1:] }), IsUnsafe, "none of them has a replica of users"},
+		{"rescue", "a node of an earlier release", all(lose("n2", "n3"), onDisk, func(f *Facts) { f.Nodes[0].Info.Streams = nil }), HasNext, "Wait: n1 did not say which streams are on its disk"},
+		{"rescue", "SQLite was on a lost node", all(lose("n2", "n3"), onDisk, func(f *Facts) { f.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n2"} }), IsUnsafe, "the SQLite file of n2"},
+		{"rescue", "a migration was under way", all(lose("n2", "n3"), onDisk, func(f *Facts) { f.Moving = "copying" }), IsUnsafe, "a migration is running (copying)"},
+		{"rescue", "n1 was started again", all(lose("n2", "n3"), onDisk, func(f *Facts) { f.Meta.NoRoute = true }), HasNext, "Next: Connect a new node to n1."},
 
 		{"disk-wiped", "it is down", all(args("n3"), lose("n3")), HasNext, "Next: Start n3 (n3.example.org) with an empty data directory."},
 		{"disk-wiped", "the others have no quorum", all(args("n3"), lose("n2", "n3")), IsUnsafe, "Stop here: 1 of the other nodes answer, and 2 are needed."},

@@ -27,7 +27,7 @@ func quorumLost(c *checklist) {
 	for _, n := range c.silent() {
 		c.add(c.atService(Step{
 			Title: "Start " + at(n), Why: fmt.Sprintf("%d of %d nodes answer, and %d are needed", c.Meta.Online, c.Meta.Size, c.Meta.Needed), Seen: n.Name + " does not answer",
-		}, "start", "with the data directory that it has; remove nothing, and restore nothing; ", n), Next)
+		}, "start", "with the data directory that it has; remove nothing, and restore nothing; where a majority is lost for good: unibusd guide rescue; ", n), Next)
 	}
 	if unseen := c.Expected - len(c.Nodes); unseen > 0 {
 		c.add(Step{

@@ -33,7 +33,7 @@ func (n *Node) info() cluster.Info {
 		Fingerprint: n.fingerprint.text(), Operators: n.operatorsInfo(),
 		ClusterKey: n.clusterKey.Public(), OwnKey: n.clusterKey.conflict(),
 	}
-	i.ListsNodes = len(n.cfg.Nodes) > 0
+	i.ListsNodes, i.Streams = len(n.cfg.Nodes) > 0, n.storedStreams()
 	i.Membership, i.MembershipUnsaved = n.membership.all(), n.membership.fault()
 	i.Maintenance = n.maintenance.all()
 	if entry, err := n.journal.Load(); err == nil {
@@ -67,6 +67,21 @@ func (n *Node) info() cluster.Info {
 	i.Hears, i.Routes = n.routes.report()
 	i.RouteCert, i.Unit, i.Repeated = n.cfg.RouteTLSCert, n.unit, n.repeats.report(time.Now())
 	return i
+}
+
+// storedStreams are the control plane's streams on this node's disk, as buckets are named.
+func (n *Node) storedStreams() []string {
+	stored := n.bus.StoredStreams()
+	if stored == nil {
+		return nil
+	}
+	names := []string{}
+	for _, s := range stored {
+		if name := strings.TrimPrefix(s, "KV_"); strings.HasPrefix(name, "UNIBUS_") {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // proofAge is the age in ms of the proof on which admission relies; -1 if it relies on none.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -250,9 +249,9 @@ func (p *Processes) Join(name string) int {
 	n.DB = filepath.Join(n.Data, "unibus.db")
 	ports := Ports(p.t, 2)
 	n.Listen, n.ClusterListen = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
-	n.Routes, n.Nodes = []string{n.ClusterListen}, append(slices.Clone(n.Nodes), name)
+	n.Routes, n.Nodes = []string{n.ClusterListen}, []string{name}
 	for _, other := range p.Configs {
-		n.Routes = append(n.Routes, other.ClusterListen)
+		n.Routes, n.Nodes = append(n.Routes, other.ClusterListen), append(n.Nodes, other.Name)
 	}
 	p.Configs, p.procs, p.exits = append(p.Configs, n), append(p.procs, nil), append(p.exits, nil)
 	i := len(p.Configs) - 1

@@ -26,6 +26,8 @@ type Client interface {
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
 	NodeAdd(ctx context.Context, name string) (admin.NodeChanged, error)
 	NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error)
+	NodeFence(ctx context.Context, name string) (admin.NodeChanged, error)
+	NodeRescue(ctx context.Context, quorum int) (admin.Rescued, error)
 	NodeDrain(ctx context.Context, name string, last time.Duration) (admin.NodeDrained, error)
 	NodeResume(ctx context.Context, name string) (admin.NodeDrained, error)
 	MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error)
@@ -136,6 +138,7 @@ func Table() []Action {
 	t = append(t, userActions()...)
 	t = append(t, roomActions()...)
 	t = append(t, nodeActions()...)
+	t = append(t, nodeFence(), nodeRescue())
 	t = append(t, bucketActions()...)
 	return append(t, migrationActions()...)
 }

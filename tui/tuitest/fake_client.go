@@ -350,6 +350,20 @@ func (f *FakeClient) NodeRemove(ctx context.Context, name string) (admin.NodeCha
 	})
 }
 
+// NodeFence records the call.
+func (f *FakeClient) NodeFence(ctx context.Context, name string) (admin.NodeChanged, error) {
+	return change(ctx, f, "node-fence "+name, func(state *ClusterState) (admin.NodeChanged, error) {
+		return admin.NodeChanged{NodeChange: core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana"}, Told: []string{"n1"}, Meta: state.Status.Meta}, nil
+	})
+}
+
+// NodeRescue records the call.
+func (f *FakeClient) NodeRescue(ctx context.Context, quorum int) (admin.Rescued, error) {
+	return change(ctx, f, fmt.Sprintf("node-rescue %d", quorum), func(*ClusterState) (admin.Rescued, error) {
+		return admin.Rescued{Quorum: quorum, Survivors: []string{"n1"}, Removed: []string{"n2", "n3"}, Meta: cluster.Meta{Size: 1, Needed: 1}}, nil
+	})
+}
+
 // NodeDrain records the call.
 func (f *FakeClient) NodeDrain(ctx context.Context, name string, last time.Duration) (admin.NodeDrained, error) {
 	return change(ctx, f, fmt.Sprintf("node-drain %s %s", name, last), func(*ClusterState) (admin.NodeDrained, error) {
