@@ -92,6 +92,7 @@ bench:
 	$(GO) test -run '^$$' -bench UserWrites -benchtime 10x -timeout 10m ./cmd/unibusd
 	$(GO) test -run '^$$' -bench Observation -benchtime 200x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench Scrape -benchtime 200x -timeout 10m ./core/node
+	$(GO) test -run '^$$' -bench Growth -benchtime 1x -timeout 30m ./core/node
 	$(GO) test -run '^$$' -bench Revocation -benchtime 1x -timeout 10m ./core/node
 	$(GO) test -run '^$$' -bench 'CopyAgainstBareBatches|Verify' -benchtime 10x -timeout 20m ./core/store/kv
 	$(GO) test -run '^$$' -bench 'Move$$' -benchtime 4x -timeout 30m ./core/node -copy-rows 200000
