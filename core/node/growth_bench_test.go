@@ -69,6 +69,10 @@ func grow(b *testing.B, path string, nodes int) {
 		_, err := cl.UserPage(b.Context(), core.UserPageRequest{Limit: 50, Offset: i})
 		return err
 	}), "user-page-ms")
+	b.ReportMetric(middle(b, 50, func(i int) error {
+		_, err := cl.RoomPage(b.Context(), core.RoomPageRequest{Limit: 50, Offset: i})
+		return err
+	}), "room-page-ms")
 	b.ReportMetric(middle(b, 30, func(int) error {
 		_, err := cl.UserGet(b.Context(), string(users[0]))
 		return err
