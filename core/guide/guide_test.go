@@ -53,6 +53,16 @@ func whole() Facts {
 	return f
 }
 
+// onSQLite has the control plane in a file of n1, and no buckets yet.
+func onSQLite(f *Facts) {
+	f.Authority, f.Serving = &core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 1}, cluster.Serving{Backend: core.BackendSQLite, File: "/var/lib/unibus/the file.db"}
+	f.Buckets = nil
+	for i := range f.Nodes {
+		f.Nodes[i].Info.Serving = cluster.Serving{Backend: core.BackendNone}
+	}
+	f.Nodes[0].Info.Serving = f.Serving
+}
+
 func down(f *Facts, names ...string) {
 	for _, name := range names {
 		for i := range f.Nodes {
@@ -208,6 +218,7 @@ func cases() []guideCase {
 			restarted(f, 2, 20*time.Second)
 			leaderIs(f, "n2")
 		}, HasNext, "Next: Restart n1 (n1.example.org)."},
+		{"restart", "the node that has the SQLite file", all(func(f *Facts) { restarted(f, 1, 40*time.Second); restarted(f, 2, 20*time.Second) }, onSQLite), IsUnsafe, "Stop here: If n1 stops, no node serves the control plane"},
 		{"restart", "every node", done, AllDone, "Every node was restarted since 11:59:00 UTC"},
 		{"restart", "a node is being restarted", lose("n2"), HasNext, "Wait: n2 does not answer."},
 		{"restart", "two nodes are down", lose("n2", "n3"), IsUnsafe, "Stop here: 2 of 3 nodes do not answer."},

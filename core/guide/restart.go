@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"unibus/core"
 	"unibus/core/cluster"
 )
 
@@ -67,10 +68,15 @@ func (c *checklist) allAnswer() {
 func (c *checklist) restartNode(n cluster.Node) {
 	plan, err := cluster.PlanStop(c.View, n.Name)
 	safe := err == nil && plan.Safe
-	c.require(Step{
+	may := Step{
 		Title: n.Name + " may stop", Why: "without it the others must agree, and serve", Type: []string{"unibusd node plan stop " + n.Name},
 		Seen: strings.TrimSuffix(plan.Text, "."),
-	}, safe, Unsafe)
+	}
+	if servesFile(n) {
+		may.Do = "migrate first: in replicated buckets every node can stop. Or restart " + n.Name + " by yourself at a quiet time, and ask for this guide again"
+		may.Type = []string{"unibusd migrate-to-kv --node " + n.Name + " --db " + core.ShellQuote(n.Info.Serving.File)}
+	}
+	c.require(may, safe, Unsafe)
 	groups := c.led(n)
 	lead := Step{Title: n.Name + " leads nothing", Why: "a leader that stops without handing over costs an election", Seen: n.Name + " leads nothing"}
 	if len(groups) > 0 {
@@ -83,6 +89,11 @@ func (c *checklist) restartNode(n cluster.Node) {
 	c.add(c.atService(Step{
 		Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown"),
 	}, "restart", "", n), Next)
+}
+
+// servesFile is true of the node that has the control plane in a SQLite file.
+func servesFile(n cluster.Node) bool {
+	return n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != ""
 }
 
 // led are the groups that a node leads, as step-down names them.
