@@ -22,6 +22,7 @@ type openGuide struct {
 	guide  guide.Guide
 	args   []string
 	since  core.Millis // 0: no node has answered yet
+	oldCAs []string    // nil: no node has answered yet
 	flags  string
 	report guide.Report
 	scroll widget.Scroll
@@ -60,7 +61,7 @@ func (m *Model) openGuide(words []string) {
 	m.resume()
 	m.guide = &openGuide{guide: g, args: args, flags: m.cfg.Flags}
 	if r := m.round; r != nil && r.guide.Name == g.Name && slices.Equal(r.args, args) {
-		m.guide.since = r.since
+		m.guide.since, m.guide.oldCAs = r.since, r.oldCAs
 	}
 }
 
@@ -111,7 +112,10 @@ func (g *openGuide) fill(s *feed.Snapshot, now time.Time) {
 	if g.since == 0 {
 		g.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
 	}
-	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: g.since, Args: g.args}
+	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: g.since, Args: g.args, OldCAs: g.oldCAs, Trusted: s.Trusted.Value}
+	if g.guide.NeedsTrusted() && !s.Trusted.Known() {
+		return
+	}
 	if s.Replicas.Err == nil && s.Replicas.Value.Holds(st.View, now) {
 		facts.Proof = s.Replicas.Value.Checks
 	}
@@ -122,6 +126,7 @@ func (g *openGuide) fill(s *feed.Snapshot, now time.Time) {
 			g.report.NeedsProof = true // another comparison may find something else
 		}
 	}
+	g.oldCAs = g.report.OldCAs
 	g.addFlags()
 }
 

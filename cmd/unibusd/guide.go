@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type guideFlags struct {
 	network
 	wait  bool
 	since string
+	oldCA []string
 }
 
 func guideCommand() *cobra.Command {
@@ -46,6 +48,7 @@ func guideCommand() *cobra.Command {
 	g.flags(c)
 	c.Flags().BoolVar(&g.wait, "wait", false, "go on until everything is done, and say what is next whenever that changes")
 	c.Flags().StringVar(&g.since, "since", "", "restart: TIME at which this round began (default: now)")
+	c.Flags().StringSliceVar(&g.oldCA, "old-ca", nil, "certificates: IDs of the CAs that this round replaces (default: those in use now)")
 	return c
 }
 
@@ -68,12 +71,15 @@ func (g *guideFlags) run(ctx context.Context, c *cobra.Command, args []string) e
 	if err != nil {
 		return err
 	}
+	if err := g.checkOldCA(of); err != nil {
+		return err
+	}
 	cl, err := g.Dial(ctx, "unibusd guide")
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	f := filler{cl: cl, guide: of, args: named, since: since, name: g.named}
+	f := filler{cl: cl, guide: of, args: named, since: since, oldCAs: g.oldCA, name: g.named}
 	report, err := f.fill(ctx)
 	if g.wait {
 		report, err = f.await(ctx, report, err, c.PrintErrln)
@@ -96,6 +102,19 @@ func (g *guideFlags) parseSince() (core.Millis, error) {
 		return 0, core.Errorf(core.KindInvalid, "--since %q is not a time", g.since).WithNext("give the time that the guide printed, such as --since 2026-11-28T08:30:00Z")
 	}
 	return core.MillisOf(at), nil
+}
+
+// checkOldCA refuses what is no ID: every CA in use would count as a new one.
+func (g *guideFlags) checkOldCA(of guide.Guide) error {
+	if len(g.oldCA) > 0 && of.Name != "certificates" {
+		return core.Errorf(core.KindInvalid, "--old-ca is for the guide certificates alone").WithNext("leave it out")
+	}
+	for _, id := range g.oldCA {
+		if key, err := hex.DecodeString(id); err != nil || len(key) < 4 {
+			return core.Errorf(core.KindInvalid, "--old-ca %q is not the ID of a CA", id).WithNext("copy the command that the guide printed: unibusd guide certificates")
+		}
+	}
+	return nil
 }
 
 // named adds the flags of this connection to a command of ours that needs them.
@@ -130,7 +149,8 @@ type filler struct {
 	since core.Millis // 0: from the first answer on
 	name  func(line string) string
 
-	proof guide.Proof // that every replica holds the same rows
+	proof  guide.Proof // that every replica holds the same rows
+	oldCAs []string    // nil: those of the first answer
 }
 
 func (f *filler) fill(ctx context.Context) (guide.Report, error) {
@@ -141,7 +161,7 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 	if f.since == 0 {
 		f.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
 	}
-	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args}
+	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args, OldCAs: f.oldCAs, Trusted: f.cl.TrustedCAs()}
 	if f.proof.Holds(st.View, time.Now()) {
 		facts.Proof = f.proof.Checks
 	}
@@ -156,6 +176,7 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 		facts.Runs = map[string]string{report.NeedsRun: f.runOf(ctx, st, report.NeedsRun)}
 		report = f.guide.Fill(facts)
 	}
+	f.oldCAs = report.OldCAs
 	for i := range report.Steps {
 		for j, line := range report.Steps[i].Type {
 			report.Steps[i].Type[j] = f.name(line)

@@ -49,6 +49,8 @@ func TestBadGuides(t *testing.T) {
 		"guide node-lost n3":                "takes OLD NEW, and 1 were given",
 		"guide restart n1":                  "takes no arguments, and 1 were given",
 		"guide restart --since yesterday":   `--since "yesterday" is not a time`,
+		"guide certificates --old-ca x":     `--old-ca "x" is not the ID of a CA`,
+		"guide restart --old-ca aabbccdd":   "--old-ca is for the guide certificates alone",
 		"guide restart --identity none.nk":  "no node is named",
 		"guide quorum-lost --server x --no": "unknown flag",
 	} {

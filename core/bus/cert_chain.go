@@ -57,3 +57,14 @@ func onlyThese(roots *x509.CertPool) *x509.CertPool {
 	}
 	return roots
 }
+
+// chainOf is the chain of a pair. What cannot be parsed is left out.
+func chainOf(pair *tls.Certificate) certChain {
+	chain := certChain{pair.Leaf}
+	for _, der := range pair.Certificate[1:] {
+		if cert, err := x509.ParseCertificate(der); err == nil {
+			chain = append(chain, cert)
+		}
+	}
+	return chain
+}

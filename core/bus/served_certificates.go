@@ -3,6 +3,7 @@ package bus
 import (
 	"time"
 
+	"unibus/core"
 	"unibus/core/keys"
 )
 
@@ -13,6 +14,9 @@ type ServedCertificate struct {
 	Hosts       []string // that it is for
 	Fault       string   // why the file as it is now is not in use
 	Next        string   // what to do about that; may be ""
+	KeyFile     string
+	Signer      string    // keys.SignerID of the certificate; "" for Authority
+	CAs         []core.CA // Authority: the whole bundle
 }
 
 // Certificates are those that the listeners use. Each is nil where it is not configured.
@@ -28,9 +32,9 @@ func (s *Server) Certificates() Certificates {
 	if s.running() == nil {
 		return c
 	}
-	c.Clients = servedCertificate(s.cert, s.cfg.CertFile)
+	c.Clients = servedCertificate(s.cert, s.cfg.CertFile, s.cfg.KeyFile)
 	if s.cfg.Cluster != nil {
-		c.Routes = servedCertificate(s.routeCert, s.cfg.Cluster.CertFile)
+		c.Routes = servedCertificate(s.routeCert, s.cfg.Cluster.CertFile, s.cfg.Cluster.KeyFile)
 		if s.routes != nil {
 			c.Authority = s.servedAuthority()
 		}
@@ -38,13 +42,16 @@ func (s *Server) Certificates() Certificates {
 	return c
 }
 
-func servedCertificate(r *reloaded[certificate], file string) *ServedCertificate {
+func servedCertificate(r *reloaded[certificate], file, keyFile string) *ServedCertificate {
 	if r == nil {
 		return nil
 	}
-	leaf := r.current().pair.Leaf
-	fault := r.currentFault()
-	return &ServedCertificate{File: file, From: leaf.NotBefore, Until: leaf.NotAfter, Hosts: keys.CertHosts(leaf), Fault: fault.Reason, Next: fault.Next}
+	pair := r.current().pair
+	leaf, fault := pair.Leaf, r.currentFault()
+	return &ServedCertificate{
+		File: file, KeyFile: keyFile, From: leaf.NotBefore, Until: leaf.NotAfter, Hosts: keys.CertHosts(leaf),
+		Fault: fault.Reason, Next: fault.Next, Signer: keys.SignerID(chainOf(pair)),
+	}
 }
 
 func (s *Server) servedAuthority() *ServedCertificate {
@@ -55,5 +62,5 @@ func (s *Server) servedAuthority() *ServedCertificate {
 			first = ca
 		}
 	}
-	return &ServedCertificate{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter}
+	return &ServedCertificate{File: s.cfg.Cluster.CAFile, From: first.NotBefore, Until: first.NotAfter, CAs: keys.CAsOf(cas)}
 }

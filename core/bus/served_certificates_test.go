@@ -79,6 +79,9 @@ func TestRouteServedCertificate(t *testing.T) {
 		t.Errorf("the authority: %+v", before.Authority)
 	}
 	dir := r.nodeDir(t, "n1")
+	if c := before.Routes; len(before.Authority.CAs) != 1 || c.Signer != before.Authority.CAs[0].ID || c.KeyFile != filepath.Join(dir, keys.NodeKeyFile) {
+		t.Errorf("signed by %s with the key %s; in the bundle: %+v", c.Signer, c.KeyFile, before.Authority.CAs)
+	}
 	for _, f := range []string{keys.NodeCertFile, keys.NodeKeyFile} {
 		must(t, os.Remove(filepath.Join(dir, f)))
 	}

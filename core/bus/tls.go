@@ -108,13 +108,7 @@ func NamesHostOf(cert *x509.Certificate, routes []string) bool {
 // ownChain refuses a certificate that none of this node's own authorities has signed: a
 // renewal that comes before the bundle with its new authority would cut the node off.
 func ownChain(pair *tls.Certificate, file string, roots *x509.CertPool) error {
-	chain := certChain{pair.Leaf}
-	for _, der := range pair.Certificate[1:] {
-		if cert, err := x509.ParseCertificate(der); err == nil {
-			chain = append(chain, cert)
-		}
-	}
-	if chain.signedBy(roots) == nil {
+	if chainOf(pair).signedBy(roots) == nil {
 		return nil
 	}
 	return core.Errorf(core.KindInvalid, "no CA in --route-tls-ca has signed the route certificate %s: the peers would refuse it", file).

@@ -34,6 +34,10 @@ type Certificate struct {
 	Hosts string         `json:"hosts,omitempty"` // that it is for, between commas
 	Fault string         `json:"fault,omitempty"` // why what is on disk now is not in use
 	Next  string         `json:"next,omitempty"`  // what to do about that, on its node; "" where the cause says nothing
+
+	KeyFile string    `json:"key_file,omitempty"`
+	Signer  string    `json:"signer,omitempty"` // the core.CA.ID of the CA that signed it; "": a node of an older release, or UseAuthority
+	CAs     []core.CA `json:"cas,omitempty"`    // UseAuthority: every CA in the bundle, by which the node verifies its peers
 }
 
 // FilePart is a file or directory of a node.

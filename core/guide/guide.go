@@ -58,6 +58,8 @@ type Report struct {
 	// NeedsRun asks the caller to ask this node itself which run it is, and to fill in the
 	// guide again with Facts.Runs.
 	NeedsRun string `json:"-"`
+	// OldCAs are for Facts.OldCAs from now on: the round goes on with them.
+	OldCAs []string `json:"-"`
 }
 
 // Facts is what a guide is filled in from.
@@ -71,6 +73,9 @@ type Facts struct {
 	// Runs are the server ids of nodes by their own word, "" for one that did not answer. The
 	// answer of an earlier run counts for some seconds in the View.
 	Runs map[string]string
+
+	OldCAs  []string       // certificates: the ids of the CAs that this round replaces; nil: it begins
+	Trusted *core.CABundle // the CAs by which the asking program verifies the nodes; nil: those of its system
 }
 
 // Guide is one procedure.
@@ -91,6 +96,7 @@ func All() []Guide {
 		{"disk-full", "Free disk space where it is full, and bring JetStream back", nil, diskFull},
 		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},
 		{"operator-key-lost", "Make every node refuse an operator's key that was lost or stolen", []string{"OPERATOR"}, operatorKeyLost},
+		{"certificates", "Replace both CAs and every certificate, in a safe order", nil, certificates},
 	}
 }
 

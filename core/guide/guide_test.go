@@ -208,7 +208,7 @@ func cases() []guideCase {
 			f.Nodes[1].Info.DiskComparison = &cluster.DiskComparison{Disks: []cluster.Disk{{Path: "/var/lib/unibus", Free: free, Total: 100 << 30}}}
 		}
 	}
-	return []guideCase{
+	return append([]guideCase{
 		{"restart", "a follower comes first", func(*Facts) {}, HasNext, "Next: Restart n2 (n2.example.org)."},
 		{"restart", "a node that no service manager runs", func(f *Facts) { f.Nodes[1].Info.Unit = "" }, HasNext, "Next: Restart n2 (n2.example.org)."},
 		{"restart", "the next follower", func(f *Facts) { restarted(f, 1, 30*time.Second) }, HasNext, "Next: Restart n3 (n3.example.org)."},
@@ -308,7 +308,7 @@ func cases() []guideCase {
 		}), NotApplicable, "several operators are named bo; give the key of the lost one: UBO, UBOTWO."},
 		{"operator-key-lost", "an unknown operator", all(args("eve"), operators(true)), NotApplicable, "no node that answers has or had an operator eve."},
 		{"node-lost", "an unknown node", args("n8", "n9"), NotApplicable, "no node is named n8"},
-	}
+	}, certificateCases()...)
 }
 
 // TestGuides: each situation has its next step; the golden file shows it as an operator reads it.

@@ -79,6 +79,7 @@ func servedCertificates(c bus.Certificates) []cluster.Certificate {
 			continue
 		}
 		cert := cluster.Certificate{Use: u.use, File: u.cert.File, From: core.MillisOf(u.cert.From), Until: core.MillisOf(u.cert.Until), Hosts: strings.Join(u.cert.Hosts, ","), Fault: u.cert.Fault, Next: u.cert.Next}
+		cert.KeyFile, cert.Signer, cert.CAs = u.cert.KeyFile, u.cert.Signer, u.cert.CAs
 		out = append(out, cert)
 	}
 	return out

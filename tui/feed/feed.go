@@ -24,8 +24,9 @@ type Client interface {
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 	Doctor(ctx context.Context, r admin.DoctorRequest) (doctor.Report, error)
-	Connected() string // the connected node, "" if none
-	Server() string    // its URL
+	TrustedCAs() *core.CABundle // nil: those of the system
+	Connected() string          // the connected node, "" if none
+	Server() string             // its URL
 }
 
 // Config configures a Feed. Zero durations take the defaults in brackets;

@@ -24,6 +24,7 @@ type fakeSource struct {
 	rooms           func(r core.RoomPageRequest) (admin.RoomPage, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
+	trustedReads    int
 	comparisons     int
 }
 
@@ -74,6 +75,11 @@ func (s *fakeSource) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit
 func (s *fakeSource) Doctor(context.Context, admin.DoctorRequest) (doctor.Report, error) {
 	s.comparisons++
 	return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK}}}, nil
+}
+
+func (s *fakeSource) TrustedCAs() *core.CABundle {
+	s.trustedReads++
+	return &core.CABundle{File: "ca.crt"}
 }
 func (s *fakeSource) Connected() string { return "n1" }
 func (s *fakeSource) Server() string    { return "tls://n1" }
@@ -424,5 +430,22 @@ func TestReplicasAreComparedWhileAGuideNeedsIt(t *testing.T) {
 	v.Nodes[0].ID = "run-2"
 	if p.Holds(v, p.At) {
 		t.Error("the comparison holds for another run")
+	}
+}
+
+// TestTrustedCAsAreReadWhileAGuideNeedsThem: the file may be on a disk that hangs.
+func TestTrustedCAsAreReadWhileAGuideNeedsThem(t *testing.T) {
+	t.Parallel()
+	s := &fakeSource{
+		status: func() (admin.Status, error) { return admin.Status{}, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+	}
+	f := feed.New(feed.Config{Client: s})
+	if f.PollOnce(context.Background()); s.trustedReads != 0 {
+		t.Fatal("the file was read for nobody")
+	}
+	f.Subscribe(feed.Subscription{Trusted: true})
+	if got := f.PollOnce(context.Background()).Trusted.Value; got == nil || got.File != "ca.crt" {
+		t.Errorf("%+v", got)
 	}
 }

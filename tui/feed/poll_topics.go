@@ -151,3 +151,9 @@ func (f *Feed) pollReplicas(ctx context.Context) {
 			return guide.Proof{Checks: r.Checks, Runs: runs, At: f.cfg.Now()}, err
 		}, nil)
 }
+
+// pollTrusted reads a file of this machine, which may hang like any disk.
+func (f *Feed) pollTrusted(ctx context.Context) {
+	poll(ctx, f, func(s *Snapshot) *Topic[*core.CABundle] { return &s.Trusted },
+		func(context.Context) (*core.CABundle, error) { return f.cfg.Client.TrustedCAs(), nil }, nil)
+}

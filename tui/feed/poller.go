@@ -68,6 +68,11 @@ func (f *Feed) newPollers() []poller {
 			shown:     func(sub Subscription) bool { return sub.Replicas },
 			freshness: func(s *Snapshot) *Freshness { return &s.Replicas.Freshness },
 		},
+		{
+			timeout: short, interval: every(f.cfg.Interval), poll: f.pollTrusted,
+			shown:     func(sub Subscription) bool { return sub.Trusted },
+			freshness: func(s *Snapshot) *Freshness { return &s.Trusted.Freshness },
+		},
 	}
 }
 

@@ -67,7 +67,8 @@ type Snapshot struct {
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Replicas  Topic[guide.Proof]
-	Samples   []Sample // oldest first, at most maxSamples
+	Trusted   Topic[*core.CABundle] // by which this console verifies the nodes
+	Samples   []Sample              // oldest first, at most maxSamples
 
 	UsersRequest core.UserPageRequest // that Users answers
 	RoomsRequest core.RoomPageRequest // that Rooms answers

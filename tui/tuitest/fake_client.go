@@ -26,6 +26,7 @@ type ClusterState struct {
 	Rollout   admin.Rollout
 	Audit     []admin.AuditRecord // newest first
 	Replicas  []doctor.Check      // nil: they are equal
+	Trusted   *core.CABundle      // nil: the CAs of the system
 }
 
 // FakeClient is a client without a cluster. It is safe for concurrent use.
@@ -229,6 +230,13 @@ func (f *FakeClient) Doctor(ctx context.Context, _ admin.DoctorRequest) (doctor.
 		}
 		return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK, Text: "equal"}}}
 	})
+}
+
+// TrustedCAs are the state's.
+func (f *FakeClient) TrustedCAs() *core.CABundle {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.Trusted
 }
 
 // Connected returns the node that the status comes from.
