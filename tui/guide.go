@@ -113,6 +113,9 @@ func (g *openGuide) fill(s *feed.Snapshot, now time.Time) {
 		g.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
 	}
 	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: g.since, Args: g.args, OldCAs: g.oldCAs, Trusted: s.Trusted.Value}
+	if key := g.guide.NeedsUserKey(g.args); key != "" && s.UserKey.Known() && string(s.UserKey.Value.User.ID) == key { // not that of another guide
+		facts.UserKey = s.UserKey.Value
+	}
 	if g.guide.NeedsTrusted() && !s.Trusted.Known() {
 		return
 	}

@@ -23,6 +23,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	wanted := m.currentPage().Subscription(m.renderContext())
 	if m.guide != nil {
 		m.guide.fill(m.snapshot, m.displayTime())
+		wanted.UserKey = m.guide.guide.NeedsUserKey(m.guide.args)
 		wanted.Replicas, wanted.Trusted = m.guide.report.NeedsProof, m.guide.guide.NeedsTrusted()
 	}
 	if missing := m.missingInPause(wanted, m.pageIndex != before); missing != "" {

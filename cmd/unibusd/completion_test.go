@@ -103,7 +103,7 @@ func TestValuesAreCompleted(t *testing.T) {
 		{"bucket scale --replicas", []string{"1", "2", "3", "4", "5"}, noFile},
 		{"user get", nil, noFile}, // no cluster is named
 		{"backup --out", nil, anyFile},
-		{"guide", []string{"restart", "quorum-lost", "rescue", "disk-wiped", "disk-full", "node-lost", "operator-key-lost", "certificates"}, noFile},
+		{"guide", []string{"restart", "quorum-lost", "rescue", "disk-wiped", "disk-full", "node-lost", "operator-key-lost", "certificates", "user-key-lost"}, noFile},
 	} {
 		got, directive := offered(t, append(strings.Fields(c.line), "")...)
 		if !slices.Equal(got, c.want) || directive != c.directive {

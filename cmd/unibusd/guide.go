@@ -162,6 +162,9 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 		f.since = (st.At + 999) / 1000 * 1000 // as it is printed, in seconds
 	}
 	facts := guide.Facts{View: st.View, Judgment: st.Judgment, Since: f.since, Args: f.args, OldCAs: f.oldCAs, Trusted: f.cl.TrustedCAs()}
+	if key := f.guide.NeedsUserKey(f.args); key != "" {
+		facts.UserKey = guide.UserKeyOf(f.cl.UserKey(ctx, key))
+	}
 	if f.proof.Holds(st.View, time.Now()) {
 		facts.Proof = f.proof.Checks
 	}

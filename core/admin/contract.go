@@ -27,7 +27,7 @@ const (
 	verbDoctor    Verb = "doctor"    // DoctorRequest → doctor.Report: reads every replica
 
 	verbUserPage     Verb = "user-page"     // core.UserPageRequest → core.UserPage
-	verbUserGet      Verb = "user-get"      // userRequest → core.User
+	verbUserGet      Verb = "user-get"      // userRequest → core.User, or userKeyReply
 	verbUserAdd      Verb = "user-add"      // core.User (id, name, role, expires) → core.User
 	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
 	verbUserActivate Verb = "user-activate" // userRequest → core.User
@@ -200,7 +200,8 @@ const PageSize = request.PageSize
 
 // userRequest names a user.
 type userRequest struct {
-	ID string `json:"id"`
+	ID  string `json:"id"`
+	Key bool   `json:"key,omitempty"` // of verbUserGet: asks for a userKeyReply
 }
 
 // extendRequest gives a user another end, earlier or later; 0 is none.

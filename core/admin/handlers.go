@@ -142,7 +142,12 @@ func (s *Service) userGet(ctx context.Context, _ core.Operator, req userRequest)
 	if err != nil {
 		return nil, err
 	}
-	return st.User(ctx, id)
+	u, err := st.User(ctx, id)
+	if err != nil || !req.Key {
+		return u, err
+	}
+	k, err := s.userKey(ctx, st, u)
+	return userKeyReply{User: u, Key: k}, err
 }
 
 func (s *Service) storeAndUser(id string) (core.Store, core.UserID, error) {

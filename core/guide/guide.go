@@ -74,6 +74,7 @@ type Facts struct {
 	// answer of an earlier run counts for some seconds in the View.
 	Runs map[string]string
 
+	UserKey *UserKey       // user-key-lost: the key; nil: not read yet
 	OldCAs  []string       // certificates: the ids of the CAs that this round replaces; nil: it begins
 	Trusted *core.CABundle // the CAs by which the asking program verifies the nodes; nil: those of its system
 }
@@ -97,6 +98,7 @@ func All() []Guide {
 		{"node-lost", "Replace a machine that is lost for good", []string{"OLD", "NEW"}, nodeLost},
 		{"operator-key-lost", "Make every node refuse an operator's key that was lost or stolen", []string{"OPERATOR"}, operatorKeyLost},
 		{"certificates", "Replace both CAs and every certificate, in a safe order", nil, certificates},
+		{"user-key-lost", "Revoke a user's key that was lost or stolen, and replace it", []string{"NKEY"}, userKeyLost},
 	}
 }
 
@@ -113,7 +115,7 @@ func Named(name string) (Guide, error) {
 func (g Guide) Fill(f Facts) Report {
 	c := &checklist{Facts: f, report: Report{Guide: g.Name, Outcome: AllDone, Steps: []Step{}}}
 	switch {
-	case !f.Clustered:
+	case !f.Clustered && g.NeedsUserKey(f.Args) == "":
 		c.notApplicable(f.From + " runs alone: there are no other nodes")
 	case f.At == 0:
 		c.add(Step{Title: "The asked node sees the cluster", Why: "nothing can be said before", Seen: f.From + " has heard no node yet"}, Waiting)

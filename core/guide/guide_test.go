@@ -308,7 +308,7 @@ func cases() []guideCase {
 		}), NotApplicable, "several operators are named bo; give the key of the lost one: UBO, UBOTWO."},
 		{"operator-key-lost", "an unknown operator", all(args("eve"), operators(true)), NotApplicable, "no node that answers has or had an operator eve."},
 		{"node-lost", "an unknown node", args("n8", "n9"), NotApplicable, "no node is named n8"},
-	}, certificateCases()...)
+	}, slices.Concat(certificateCases(), userKeyCases())...)
 }
 
 // TestGuides: each situation has its next step; the golden file shows it as an operator reads it.

@@ -24,6 +24,7 @@ type Client interface {
 	Rollout(ctx context.Context) (admin.Rollout, error)
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 	Doctor(ctx context.Context, r admin.DoctorRequest) (doctor.Report, error)
+	UserKey(ctx context.Context, id string) (core.UserKey, error)
 	TrustedCAs() *core.CABundle // nil: those of the system
 	Connected() string          // the connected node, "" if none
 	Server() string             // its URL

@@ -25,6 +25,7 @@ type fakeSource struct {
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
 	trustedReads    int
+	keyReads        int
 	comparisons     int
 }
 
@@ -75,6 +76,11 @@ func (s *fakeSource) Audit(_ context.Context, r admin.AuditRequest) (admin.Audit
 func (s *fakeSource) Doctor(context.Context, admin.DoctorRequest) (doctor.Report, error) {
 	s.comparisons++
 	return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK}}}, nil
+}
+
+func (s *fakeSource) UserKey(_ context.Context, id string) (core.UserKey, error) {
+	s.keyReads++
+	return core.UserKey{}, core.Errorf(core.KindNotFound, "there is no user %s", id)
 }
 
 func (s *fakeSource) TrustedCAs() *core.CABundle {
@@ -447,5 +453,22 @@ func TestTrustedCAsAreReadWhileAGuideNeedsThem(t *testing.T) {
 	f.Subscribe(feed.Subscription{Trusted: true})
 	if got := f.PollOnce(context.Background()).Trusted.Value; got == nil || got.File != "ca.crt" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestUserKeyIsReadWhileAGuideNeedsIt: an error is a part of what the guide says.
+func TestUserKeyIsReadWhileAGuideNeedsIt(t *testing.T) {
+	t.Parallel()
+	s := &fakeSource{
+		status: func() (admin.Status, error) { return admin.Status{}, nil },
+		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+	}
+	f := feed.New(feed.Config{Client: s})
+	if f.PollOnce(context.Background()); s.keyReads != 0 {
+		t.Fatal("a user was read for nobody")
+	}
+	f.Subscribe(feed.Subscription{UserKey: "UBOB"})
+	if got := f.PollOnce(context.Background()).UserKey; got.Err != nil || got.Value.Missing != "there is no user UBOB" || got.Value.User.ID != "UBOB" {
+		t.Errorf("%+v", got.Value)
 	}
 }

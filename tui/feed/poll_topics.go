@@ -157,3 +157,17 @@ func (f *Feed) pollTrusted(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[*core.CABundle] { return &s.Trusted },
 		func(context.Context) (*core.CABundle, error) { return f.cfg.Client.TrustedCAs(), nil }, nil)
 }
+
+// pollUserKey has an error in its value: the guide says it.
+func (f *Feed) pollUserKey(ctx context.Context) {
+	key := f.subscription.Load().UserKey
+	if key == "" { // the guide was left a moment ago
+		return
+	}
+	poll(ctx, f, func(s *Snapshot) *Topic[*guide.UserKey] { return &s.UserKey },
+		func(ctx context.Context) (*guide.UserKey, error) {
+			got := guide.UserKeyOf(f.cfg.Client.UserKey(ctx, key))
+			got.User.ID = core.UserID(key) // also of a user that cannot be read
+			return got, nil
+		}, nil)
+}

@@ -69,6 +69,11 @@ func (f *Feed) newPollers() []poller {
 			freshness: func(s *Snapshot) *Freshness { return &s.Replicas.Freshness },
 		},
 		{
+			timeout: slowTimeout, interval: lists, poll: f.pollUserKey,
+			shown:     func(sub Subscription) bool { return sub.UserKey != "" },
+			freshness: func(s *Snapshot) *Freshness { return &s.UserKey.Freshness },
+		},
+		{
 			timeout: short, interval: every(f.cfg.Interval), poll: f.pollTrusted,
 			shown:     func(sub Subscription) bool { return sub.Trusted },
 			freshness: func(s *Snapshot) *Freshness { return &s.Trusted.Freshness },

@@ -67,6 +67,7 @@ type Snapshot struct {
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Replicas  Topic[guide.Proof]
+	UserKey   Topic[*guide.UserKey] // of Subscription.UserKey
 	Trusted   Topic[*core.CABundle] // by which this console verifies the nodes
 	Samples   []Sample              // oldest first, at most maxSamples
 

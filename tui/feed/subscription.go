@@ -17,6 +17,7 @@ type Subscription struct {
 	Rollout     bool
 	Audit       bool
 	Replicas    bool   // a guide needs a comparison of the replicas
+	UserKey     string // a guide needs how far this key is replaced
 	Trusted     bool   // a guide needs the CAs by which this console verifies the nodes
 	AuditBefore uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }

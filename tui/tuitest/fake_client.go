@@ -26,7 +26,8 @@ type ClusterState struct {
 	Rollout   admin.Rollout
 	Audit     []admin.AuditRecord // newest first
 	Replicas  []doctor.Check      // nil: they are equal
-	Trusted   *core.CABundle      // nil: the CAs of the system
+	UserKeys  map[string]core.UserKey
+	Trusted   *core.CABundle // nil: the CAs of the system
 }
 
 // FakeClient is a client without a cluster. It is safe for concurrent use.
@@ -230,6 +231,15 @@ func (f *FakeClient) Doctor(ctx context.Context, _ admin.DoctorRequest) (doctor.
 		}
 		return doctor.Report{Checks: []doctor.Check{{Name: "replicas.UNIBUS_users", State: doctor.OK, Text: "equal"}}}
 	})
+}
+
+// UserKey is the state's, KindNotFound without one.
+func (f *FakeClient) UserKey(ctx context.Context, id string) (core.UserKey, error) {
+	k, err := read(ctx, f, func(state ClusterState) core.UserKey { return state.UserKeys[id] })
+	if err == nil && k.User.ID == "" {
+		err = core.Errorf(core.KindNotFound, "there is no user %s", id)
+	}
+	return k, err
 }
 
 // TrustedCAs are the state's.
