@@ -156,7 +156,7 @@ func (u *caUse) name() string { return core.ShortCA(u.next) }
 // of them still has would open no route in the end.
 func (c *checklist) everyNodeTells() {
 	s := Step{
-		Title: "Every node says which CAs it uses", Why: "a node that is left out has no route once the old CA is out",
+		Title: "Every node says which CAs it uses", Why: "a node that is left out has no route once the old CA is out", Type: []string{"unibus-tui status"},
 		Seen: fmt.Sprintf("%d nodes say it", len(c.Nodes)),
 	}
 	found := Done

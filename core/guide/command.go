@@ -27,7 +27,16 @@ func Parse(words []string) (Guide, []string, error) {
 		return Guide{}, nil, core.Errorf(core.KindInvalid, "the guide %s takes %s, and %d were given", g.Name, takes, len(words)-1).
 			WithNext("for example: %s", Command(append(words[:1:1], g.Args...)...))
 	}
-	return g, words[1:], nil
+	args := slices.Clone(words[1:])
+	if key := g.NeedsUserKey(args); key != "" {
+		id, err := core.ParseUserID(key)
+		if err != nil { // it may be the seed, which no output may have
+			return Guide{}, nil, core.Errorf(core.KindInvalid, "the guide %s takes a user's public nkey: 56 characters, beginning with U", g.Name).
+				WithNext("for example: %s", Command(g.Name, "NKEY"))
+		}
+		args[0] = string(id)
+	}
+	return g, args, nil
 }
 
 // NamedIn finds the guide that a next step names last, with its arguments; nil without one.

@@ -61,10 +61,18 @@ func TestNamedIn(t *testing.T) {
 // TestParseRefuses other guides and other numbers of arguments.
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for line, kind := range map[string]core.Kind{"x": core.KindNotFound, "restart n1": core.KindInvalid, "node-lost n1": core.KindInvalid} {
+	for line, kind := range map[string]core.Kind{"x": core.KindNotFound, "restart n1": core.KindInvalid, "node-lost n1": core.KindInvalid, "user-key-lost bob": core.KindInvalid} {
 		if _, _, err := Parse(strings.Fields(line)); core.KindOf(err) != kind {
 			t.Errorf("%s: %v", line, err)
 		}
+	}
+	const seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+	if _, _, err := Parse([]string{"user-key-lost", seed}); err == nil || strings.Contains(err.Error()+core.AsError(err).Next, seed) {
+		t.Errorf("a seed: %v", err)
+	}
+	const key = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
+	if _, args, err := Parse([]string{"user-key-lost", strings.ToLower(key)}); err != nil || args[0] != key {
+		t.Errorf("a key in lower case: %q, %v", args, err)
 	}
 	if g, args, err := Parse([]string{"node-lost", "n1", "n4"}); err != nil || g.Name != "node-lost" || !slices.Equal(args, []string{"n1", "n4"}) {
 		t.Errorf("%v %v %v", g.Name, args, err)

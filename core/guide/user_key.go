@@ -41,7 +41,7 @@ func (g Guide) NeedsUserKey(args []string) string {
 func userKeyLost(c *checklist) {
 	key := c.Args[0]
 	switch k := c.UserKey; {
-	case slices.ContainsFunc(cluster.OperatorsOf(c.View).Operators, func(o cluster.OperatorSeen) bool { return o.Key == strings.ToUpper(key) }):
+	case slices.ContainsFunc(cluster.OperatorsOf(c.View).Operators, func(o cluster.OperatorSeen) bool { return o.Key == key }):
 		c.notApplicable("the key is that of an operator; see " + Command("operator-key-lost", key))
 		return
 	case k == nil || k.Fault != "":
