@@ -43,6 +43,14 @@ type User struct {
 	Expires Millis     `json:"expires,omitempty"` // the user is denied from then on; 0: never
 }
 
+// IsAddedAs is true where u is the user that was to be added: the same key, name, role and end.
+// What becomes of a user later is left out.
+func (u User) IsAddedAs(wanted User) bool {
+	sameName := (u.Name == nil) == (wanted.Name == nil) && (u.Name == nil || *u.Name == *wanted.Name)
+	sameRole := u.Role == wanted.Role || wanted.Role == "" && u.Role == RoleMember
+	return u.ID == wanted.ID && sameName && sameRole && u.Expires == wanted.Expires
+}
+
 // Expired is true for a user whose time is over.
 func (u User) Expired(now Millis) bool { return u.Expires != 0 && now >= u.Expires }
 

@@ -300,12 +300,24 @@ func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) 
 	if !rule.Acts() {
 		return out, core.ReadError(c.whyDown(err))
 	}
-	if core.OutcomeOf(err) == core.OutcomeUnknown {
-		e := core.AsError(err).WithNext("%s: %s", request.NextUnknown, lookUp(v, body))
-		e.Err = err
-		return out, e
+	if core.KindOf(err) == core.KindUnavailable && core.OutcomeOf(err) == core.OutcomeUnknown {
+		return out, unknownError(v, namedID(body), err)
 	}
 	return out, c.whyDown(err)
+}
+
+// unknownError names the command that shows whether a verb took effect.
+func unknownError(v Verb, id string, err error) error {
+	e := core.AsError(err).WithNext("%s: %s", request.NextUnknown, lookUp(v, id))
+	e.Kind, e.Err = core.KindUnavailable, err
+	return e
+}
+
+// namedID is the id in a request, "" where nothing is named.
+func namedID(body []byte) string {
+	var of struct{ ID string }
+	_ = json.Unmarshal(body, &of) // it stays empty
+	return of.ID
 }
 
 // isElecting is true while the nodes have a majority and elect a leader.
@@ -329,14 +341,12 @@ func decode[Reply any](v Verb, msg *nats.Msg) (out Reply, err error) {
 }
 
 // lookUp is the command that shows whether a verb took effect.
-func lookUp(v Verb, body []byte) string {
-	var of struct{ ID string }
-	_ = json.Unmarshal(body, &of) // it stays empty where nothing is named
+func lookUp(v Verb, id string) string {
 	switch v {
 	case verbUserAdd, verbUserRevoke, verbUserActivate, verbUserExtend, verbUserReplace:
-		return "`unibusd user get " + of.ID + "`"
+		return "`unibusd user get " + id + "`"
 	case verbRoomRekey:
-		return "`unibusd room get " + of.ID + "`"
+		return "`unibusd room get " + id + "`"
 	case verbOperatorRemove:
 		return "`unibusd operator list`"
 	case verbNodeAdd, verbNodeRemove, verbNodeEvacuate, verbNodeDrain, verbNodeResume, verbNodeFence, verbNodeRescue:
@@ -416,11 +426,6 @@ func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
 }
 
-// UserAdd adds a user of an id, a name, a role and an end. KindExists.
-func (c *Client) UserAdd(ctx context.Context, u core.User) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, verbUserAdd, u)
-}
-
 // UserRevoke denies a user from now on. KindNotFound.
 func (c *Client) UserRevoke(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserRevoke, userRequest{ID: id})
@@ -440,16 +445,6 @@ func (c *Client) OperatorRemove(ctx context.Context, key string) (OperatorRemove
 // Rollout says whether enforce can be turned on everywhere, and whom it would deny.
 func (c *Client) Rollout(ctx context.Context) (Rollout, error) {
 	return call[Rollout](ctx, c, TargetAny, verbRollout, nil)
-}
-
-// UserActivate admits a revoked user again. KindNotFound.
-func (c *Client) UserActivate(ctx context.Context, id string) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, verbUserActivate, userRequest{ID: id})
-}
-
-// UserExtend gives a user another end; 0 is none. KindNotFound; KindInvalid for a time that is over.
-func (c *Client) UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error) {
-	return call[core.User](ctx, c, TargetAny, verbUserExtend, extendRequest{ID: id, Expires: expires})
 }
 
 // UserReplace gives a user's plain rooms, memberships and roles to another key, and
@@ -498,11 +493,6 @@ func (c *Client) NodeEvacuate(ctx context.Context, name string) (Done, error) {
 // end. KindNotFound; KindRefused where the others would not hold without it.
 func (c *Client) NodeDrain(ctx context.Context, name string, last time.Duration) (NodeDrained, error) {
 	return call[NodeDrained](ctx, c, TargetAny, verbNodeDrain, drainRequest{Name: name, For: last.Milliseconds()})
-}
-
-// NodeResume ends the maintenance of a node. KindNotFound where there is none.
-func (c *Client) NodeResume(ctx context.Context, name string) (NodeDrained, error) {
-	return call[NodeDrained](ctx, c, TargetAny, verbNodeResume, nodeRequest{Name: name})
 }
 
 // BucketScale gives every bucket of the control plane a number of replicas, and returns once

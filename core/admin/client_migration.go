@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"unibus/core"
 	"unibus/core/migrate"
@@ -40,7 +41,11 @@ func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 
 // MigrateStart starts a migration at the node whose database it is, or joins the one that is running.
 func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Options) (migrate.Status, error) {
+	before, _ := c.Migration(ctx) // an error shows again with the next request
 	st, err := c.callMigrationNode(ctx, node, verbMigrateStart, o)
+	st, err = c.readBackMigration(ctx, st, err, func(now migrate.Status) bool {
+		return now.Node == node && (now.Running || now.Updated != before.Updated)
+	})
 	if err == nil {
 		c.mu.Lock()
 		c.dryRunNode = ""
@@ -54,35 +59,56 @@ func (c *Client) MigrateStart(ctx context.Context, node string, o migrate.Option
 
 // MigratePause holds the copy between two batches.
 func (c *Client) MigratePause(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigratePause, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigratePause, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.Paused
+	})
 }
 
 // MigrateResume lets a held copy go on.
 func (c *Client) MigrateResume(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateResume, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateResume, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.Running && !st.Paused
+	})
 }
 
 // MigrateAbort restores what was, before cutover. KindRefused after it.
 func (c *Client) MigrateAbort(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateAbort, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateAbort, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.Aborting != "" || st.State == migrate.StateAborted
+	})
 }
 
 // MigrateCutover fences the source and moves the authority. KindRefused before every bucket was verified.
 func (c *Client) MigrateCutover(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateCutover, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateCutover, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return slices.Contains([]migrate.State{migrate.StateFence, migrate.StateCutover, migrate.StateSoak, migrate.StateDone}, st.State)
+	})
 }
 
 // MigrateFinish ends the soak: the SQLite file is kept, read-only.
 func (c *Client) MigrateFinish(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateFinish, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateFinish, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.State == migrate.StateDone
+	})
 }
 
 // MigrateLimit sets how many rows a second the copy writes at the most; 0 takes the limit away.
 func (c *Client) MigrateLimit(ctx context.Context, node string, rate int) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateLimit, limitRequest{Rate: rate})
+	st, err := c.callMigrationNode(ctx, node, verbMigrateLimit, limitRequest{Rate: rate})
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.Options.Rate == rate
+	})
 }
 
 // MigrateRollback brings the control plane back to a new SQLite file. KindRefused but in soak.
 func (c *Client) MigrateRollback(ctx context.Context, node string) (migrate.Status, error) {
-	return c.callMigrationNode(ctx, node, verbMigrateRollback, nil)
+	st, err := c.callMigrationNode(ctx, node, verbMigrateRollback, nil)
+	return c.readBackMigration(ctx, st, err, func(st migrate.Status) bool {
+		return st.State == migrate.StateRollback || st.State == migrate.StateRolledBack
+	})
 }

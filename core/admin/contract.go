@@ -73,7 +73,7 @@ type Rule struct {
 	MovesData          bool              // true: it moves data, and may take a minute
 	WorksWithoutQuorum bool              // true: it restores a quorum or takes danger away, and is done without one: recorded by the node alone at first
 	ReadsAll           bool              // true: it reads the whole control plane, and may take half an hour
-	Idempotent         bool              // true: an act that may be done twice, and undoes nothing that another operator does in between
+	Idempotent         bool              // true: an act that may be sent twice, and undoes nothing that another operator does in between
 	IsPartOfAct        bool              // true: a part of an act that is recorded already: not recorded again
 }
 
@@ -99,10 +99,12 @@ func Rules() map[Verb]Rule {
 		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
 		verbDoctor:   {Role: core.OperatorViewer, ReadsAll: true},
 		verbUserPage: viewStore, verbUserGet: viewStore, verbRoomPage: viewStore, verbRoomGet: viewStore,
-		verbUserAdd: actStore, verbUserActivate: actStore, verbUserExtend: actStore, verbRoomRekey: actStore,
+		verbUserActivate: actStore, verbUserExtend: actStore,
+		verbUserAdd:        {Role: core.OperatorAdmin, NeedsStore: true, Idempotent: true},                           // a second one finds the first
+		verbRoomRekey:      {Role: core.OperatorAdmin, NeedsStore: true, Idempotent: true},                           // it only asks a member, for the key of one epoch
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
-		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true},                                     // it shuts an operator out, and needs no store
+		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},                   // it shuts an operator out, and needs no store
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbNodeAdd:        {Role: core.OperatorAdmin, Idempotent: true},
 		verbNodeRemove:     {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
@@ -111,7 +113,7 @@ func Rules() map[Verb]Rule {
 		verbNodeResume:     {Role: core.OperatorAdmin},
 		verbNodeFence:      {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},                  // a lost node cannot come back beside those that are rescued
 		verbNodeRescue:     {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true, MovesData: true}, // it waits for elections
-		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
+		verbStepDown:       {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},                  // another leader does no harm
 		verbMigratePause:   {Role: core.OperatorAdmin, WorksWithoutQuorum: true},
 		verbMigrateStart:   act, verbMigrateResume: act,
 		verbMigrateAbort:   {Role: core.OperatorAdmin, MovesData: true}, // it takes every row out of KV

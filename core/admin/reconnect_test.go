@@ -54,7 +54,7 @@ func TestAnswerAfterAReconnectIsDropped(t *testing.T) {
 	t.Cleanup(cl.Close)
 	for what, ask := range map[string]func() error{
 		"a reading": func() error { _, err := cl.Status(t.Context()); return err },
-		"an act":    func() error { _, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(id.Public())}); return err },
+		"an act":    func() error { _, err := call[core.Backup](t.Context(), cl, TargetAny, verbBackup, nil); return err },
 	} {
 		id.renew = func() {
 			connected := cl.nc.StatusChanged(nats.CONNECTED)
@@ -69,7 +69,7 @@ func TestAnswerAfterAReconnectIsDropped(t *testing.T) {
 		}
 		if err := ask(); core.KindOf(err) != core.KindUnavailable {
 			t.Errorf("%s: %v, want it unavailable", what, err)
-		} else if next := core.AsError(err).Next; what == "an act" && next != "whether it took effect is not known: look before you try again: `unibusd user get "+id.Public()+"`" {
+		} else if next := core.AsError(err).Next; what == "an act" && next != "whether it took effect is not known: look before you try again: `unibusd audit`" {
 			t.Errorf("it may have been done, and the error says %q", next)
 		}
 	}

@@ -25,6 +25,8 @@ type answers struct {
 	asked    atomic.Int32
 	replies  []*core.Error
 	electing func(asked int32) bool // what it says of an election by then; such questions are not counted
+	user     *core.User             // what it says of every user; such questions are not counted either
+	notYet   atomic.Int32           // it says so many times first that it cannot say
 }
 
 func (a *answers) open(t *testing.T) *Client {
@@ -68,6 +70,10 @@ func (a *answers) open(t *testing.T) *Client {
 			a.answerStatus(msg)
 			return
 		}
+		if a.user != nil && strings.HasSuffix(msg.Subject, "."+string(verbUserGet)) {
+			a.answerUser(msg)
+			return
+		}
 		a.answer(msg)
 	})
 	if err == nil {
@@ -102,8 +108,70 @@ func (a *answers) answer(msg *nats.Msg) {
 	case n > len(a.replies):
 		_ = msg.Respond([]byte("{}"))
 	case a.replies[n-1] != nil:
-		body, _ := json.Marshal(Problem{a.replies[n-1]})
-		_ = msg.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorCodeHeader: {string(a.replies[n-1].Kind)}}})
+		respondProblem(msg, a.replies[n-1])
+	}
+}
+
+func (a *answers) answerUser(msg *nats.Msg) {
+	if a.notYet.Add(-1) >= 0 {
+		respondProblem(msg, core.Errorf(core.KindUnavailable, "the buckets elect a leader"))
+		return
+	}
+	body, _ := json.Marshal(a.user)
+	_ = msg.Respond(body)
+}
+
+func respondProblem(msg *nats.Msg, e *core.Error) {
+	body, _ := json.Marshal(Problem{e})
+	_ = msg.RespondMsg(&nats.Msg{Data: body, Header: nats.Header{micro.ErrorCodeHeader: {string(e.Kind)}}})
+}
+
+// TestUnknownOutcomeIsReadBack: an operator is told what became of an act whose answer was
+// lost, as soon as a node can say.
+func TestUnknownOutcomeIsReadBack(t *testing.T) {
+	t.Parallel()
+	unknown := core.Errorf(core.KindUnavailable, "no answer came in time").WithOutcome(core.OutcomeUnknown)
+	none := core.Errorf(core.KindUnavailable, "nothing was done").WithOutcome(core.OutcomeNone)
+	exists := core.Errorf(core.KindExists, "the user exists")
+	ana, ben := "ana", "ben"
+	wanted := core.User{ID: "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4", Name: &ana, Role: core.RoleMember, Status: core.UserActive}
+	other, revoked, ending := wanted, wanted, wanted
+	other.Name, revoked.Status, ending.Expires = &ben, core.UserRevoked, 77
+	add := func(cl *Client) (core.User, error) { return cl.UserAdd(t.Context(), wanted) }
+	activate := func(cl *Client) (core.User, error) { return cl.UserActivate(t.Context(), string(wanted.ID)) }
+	extend := func(cl *Client) (core.User, error) { return cl.UserExtend(t.Context(), string(wanted.ID), 77) }
+	for name, c := range map[string]struct {
+		act     func(*Client) (core.User, error)
+		replies []*core.Error
+		there   core.User
+		asked   int32
+		kind    core.Kind
+		outcome core.Outcome
+	}{
+		"added by the lost request":       {add, []*core.Error{unknown, exists}, wanted, 2, "", ""},
+		"added by it, after an election":  {add, []*core.Error{unknown, none, none, exists}, wanted, 4, "", ""},
+		"added by it, and revoked":        {add, []*core.Error{unknown, exists}, revoked, 2, "", ""},
+		"there before, by another name":   {add, []*core.Error{unknown, exists}, other, 2, core.KindExists, ""},
+		"there before, with another end":  {add, []*core.Error{unknown, exists}, ending, 2, core.KindExists, ""},
+		"there before, and nothing lost":  {add, []*core.Error{exists}, wanted, 1, core.KindExists, ""},
+		"lost, and then nothing was done": {add, []*core.Error{unknown, none, none, none}, wanted, 4, core.KindUnavailable, core.OutcomeUnknown},
+		"activated by the lost request":   {activate, []*core.Error{unknown}, wanted, 1, "", ""},
+		"not activated":                   {activate, []*core.Error{unknown}, revoked, 1, core.KindUnavailable, core.OutcomeNone},
+		"extended by the lost request":    {extend, []*core.Error{nil}, ending, 1, "", ""},
+		"not extended":                    {extend, []*core.Error{nil}, wanted, 1, core.KindUnavailable, core.OutcomeNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node := &answers{replies: c.replies, user: &c.there, electing: func(int32) bool { return false }}
+			node.notYet.Store(3)
+			u, err := c.act(node.open(t))
+			if core.KindOf(err) != c.kind || core.OutcomeOf(err) != c.outcome || node.asked.Load() != c.asked {
+				t.Errorf("%v (%s) after %d requests, want the kind %q and the outcome %q after %d", err, core.OutcomeOf(err), node.asked.Load(), c.kind, c.outcome, c.asked)
+			}
+			if err == nil && u.Status != c.there.Status {
+				t.Errorf("the user is %+v, want the one that is there", u)
+			}
+		})
 	}
 }
 
@@ -144,6 +212,10 @@ func TestActsAreRepeated(t *testing.T) {
 	user := core.UserID("UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4")
 	add := func(cl *Client) error { _, err := cl.UserAdd(t.Context(), core.User{ID: user}); return err }
 	revoke := func(cl *Client) error { _, err := cl.Revoke(t.Context(), string(user)); return err }
+	backup := func(cl *Client) error {
+		_, err := call[core.Backup](t.Context(), cl, TargetAny, verbBackup, nil)
+		return err
+	}
 	status := func(cl *Client) error { _, err := cl.Status(t.Context()); return err }
 	for name, c := range map[string]struct {
 		act     func(*Client) error
@@ -154,8 +226,8 @@ func TestActsAreRepeated(t *testing.T) {
 	}{
 		"nothing was done":             {add, []*core.Error{none, none}, 3, "", ""},
 		"nothing is ever done":         {add, slices.Repeat([]*core.Error{none}, 9), 4, core.KindUnavailable, ""},
-		"unknown":                      {add, []*core.Error{unknown}, 1, core.KindUnavailable, "`unibusd user get " + string(user) + "`"},
-		"silence":                      {add, []*core.Error{nil}, 1, core.KindUnavailable, "`unibusd user get " + string(user) + "`"},
+		"unknown every time":           {add, slices.Repeat([]*core.Error{unknown}, 9), 4, core.KindUnavailable, "`unibusd user get " + string(user) + "`"},
+		"unknown":                      {backup, []*core.Error{unknown}, 1, core.KindUnavailable, "`unibusd audit`"},
 		"unknown and idempotent":       {revoke, []*core.Error{unknown}, 2, "", ""},
 		"silence and idempotent":       {revoke, []*core.Error{nil}, 2, "", ""},
 		"unavailable without a word":   {revoke, []*core.Error{mute}, 1, core.KindUnavailable, ""},

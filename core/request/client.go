@@ -134,8 +134,8 @@ type Repetition struct {
 	Idempotent bool          // it has the same result when it is done twice
 	Within     time.Duration // no repetition begins later than that
 
-	// Passing says of an answer that nothing was done whether its cause ends by itself. While
-	// it is true, the request is sent again for Patience. nil: it never does.
+	// Passing says whether the cause of an error ends by itself. While it is true, a request
+	// that may be repeated is sent again for Patience. nil: it never does.
 	Passing func(context.Context) bool
 }
 
@@ -150,36 +150,73 @@ const (
 
 // Do sends a request by send, and again where an answer says that nothing was done. One
 // that is idempotent is also sent again where it is unknown whether it was done. A
-// request that was not sent at all is not repeated: send has tried that.
+// request that was not sent at all is not repeated: send has tried that. KindExists after
+// a try whose outcome is unknown is OutcomeUnknown: that try may have created it.
 func (r Repetition) Do(ctx context.Context, send func(context.Context) (answered bool, err error)) error {
-	began := time.Now()
+	began, unknown := time.Now(), false
 	for try := 1; ; try++ {
 		answered, err := send(ctx)
-		if !r.repeats(answered, err) || time.Since(began) >= Patience {
-			return err
+		if unknown && core.KindOf(err) == core.KindExists {
+			return core.AsError(err).WithOutcome(core.OutcomeUnknown)
+		}
+		unknown = unknown || core.OutcomeOf(err) == core.OutcomeUnknown
+		if !r.repeats(answered || unknown, err) || time.Since(began) >= Patience {
+			return ofAll(err, unknown)
 		}
 		if (try >= repeatTries || time.Since(began) >= r.Within) && !r.passes(ctx, err) {
-			return err
+			return ofAll(err, unknown)
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return ofAll(err, unknown)
 		case <-time.After(repeatPause):
 		}
 	}
 }
 
-func (r Repetition) passes(ctx context.Context, err error) bool {
-	return r.Passing != nil && core.OutcomeOf(err) == core.OutcomeNone && ctx.Err() == nil && r.Passing(ctx)
+// ofAll is the error of the last try as that of all of them: nothing was done by the last,
+// and the one before it may have done it.
+func ofAll(last error, unknown bool) error {
+	if !unknown || core.OutcomeOf(last) != core.OutcomeNone {
+		return last
+	}
+	e := core.AsError(last).WithOutcome(core.OutcomeUnknown)
+	e.Err = last
+	return e
 }
 
-func (r Repetition) repeats(answered bool, err error) bool {
+const readBackPause = 250 * time.Millisecond
+
+// ReadBack finds out by look what became of an act whose outcome is unknown, and looks
+// again while no node answers, for Patience. It returns unknown where none does.
+func ReadBack[T any](ctx context.Context, unknown error, look func(context.Context) (T, error)) (T, error) {
+	for began := time.Now(); ; {
+		out, err := look(ctx)
+		if core.KindOf(err) != core.KindUnavailable || core.OutcomeOf(err) == core.OutcomeUnknown {
+			return out, err
+		}
+		if time.Since(began) >= Patience {
+			return out, unknown
+		}
+		select {
+		case <-ctx.Done():
+			return out, unknown
+		case <-time.After(readBackPause):
+		}
+	}
+}
+
+func (r Repetition) passes(ctx context.Context, err error) bool {
+	return r.Passing != nil && ctx.Err() == nil && r.Passing(ctx)
+}
+
+func (r Repetition) repeats(reached bool, err error) bool {
 	if core.KindOf(err) != core.KindUnavailable {
 		return false
 	}
 	switch core.OutcomeOf(err) {
 	case core.OutcomeNone:
-		return answered
+		return reached
 	case core.OutcomeUnknown:
 		return r.Idempotent
 	}
