@@ -92,6 +92,14 @@ func TestCheckNamesWhatIsWrongWithACertificate(t *testing.T) {
 	forServers := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }
 	noHost := func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }
 	ca, other, oldCA := makeCert(t, nil, same), makeCert(t, nil, same), makeCert(t, nil, expired)
+	busCA := makeCert(t, nil, func(c *x509.Certificate) { c.Subject.CommonName = "unibus CA" })
+	between := makeCert(t, &busCA, func(c *x509.Certificate) {
+		c.Subject.CommonName = "an intermediate"
+		c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
+		c.DNSNames, c.IPAddresses, c.URIs = nil, nil, nil
+	})
+	alone, whole, bus := makeCert(t, &between, same), makeCert(t, &between, same), makeCert(t, &busCA, same)
+	writePEM(t, whole.cert, "CERTIFICATE", whole.parsed.Raw, between.parsed.Raw)
 	good := makeCert(t, &ca, same)
 	chained := makeCert(t, &ca, same)
 	writePEM(t, chained.cert, "CERTIFICATE", chained.parsed.Raw, other.parsed.Raw)
@@ -103,7 +111,12 @@ func TestCheckNamesWhatIsWrongWithACertificate(t *testing.T) {
 		want       []string // in the error; none: a warning
 		warning    string
 	}{
-		"good":                   {good, good, ca, nil, ""},
+		"good":                   {bus, good, ca, nil, ""},
+		"with its intermediate":  {whole, good, ca, nil, ""},
+		"no intermediate":        {alone, good, ca, nil, "comes without the one of an intermediate, which signed it: clients that know only the root above that refuse it"},
+		"one CA for both":        {makeCert(t, &ca, same), good, ca, nil, "of the bus is signed by the CA of the routes"},
+		"one certificate":        {good, good, ca, nil, "The bus and the routes have one certificate"},
+		"exchanged":              {good, bus, ca, []string{"no CA in --route-tls-ca has signed", "it has signed " + good.cert, "may be exchanged"}, ""},
 		"expired":                {makeCert(t, &ca, expired), good, ca, []string{"the certificate ", "ended at", "clients refuse it", "cert node --name n1 --host n1.example.org,127.0.0.1"}, ""},
 		"not yet valid":          {makeCert(t, &ca, future), good, ca, []string{"is not valid before", "check the clock"}, ""},
 		"for clients":            {makeCert(t, &ca, forClients), good, ca, []string{"was not made for servers"}, ""},
@@ -116,8 +129,8 @@ func TestCheckNamesWhatIsWrongWithACertificate(t *testing.T) {
 		"route of another CA":    {good, makeCert(t, &other, same), ca, []string{"no CA in --route-tls-ca has signed"}, ""},
 		"route of an expired CA": {good, makeCert(t, &oldCA, same), oldCA, []string{"the authority made by a test", "the peers refuse what it signed"}, ""},
 		"route of another node":  {good, makeCert(t, &ca, func(c *x509.Certificate) { c.URIs[0].Path = "/n2" }), ca, []string{"is for the node n2, and this node is n1"}, ""},
-		"of another node":        {makeCert(t, &ca, func(c *x509.Certificate) { c.URIs[0].Path = "/n2" }), good, ca, nil, "is for the node n2, and this node is n1"},
-		"of another host":        {makeCert(t, &ca, func(c *x509.Certificate) { c.IPAddresses = nil }), good, ca, nil, "is not for 127.0.0.1, the host of --listen"},
+		"of another node":        {makeCert(t, &busCA, func(c *x509.Certificate) { c.URIs[0].Path = "/n2" }), good, ca, nil, "is for the node n2, and this node is n1"},
+		"of another host":        {makeCert(t, &busCA, func(c *x509.Certificate) { c.IPAddresses = nil }), good, ca, nil, "is not for 127.0.0.1, the host of --listen"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

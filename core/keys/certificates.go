@@ -44,13 +44,16 @@ const (
 // backdate is how far in the past validity begins, for machines whose clocks differ.
 const backdate = time.Hour
 
+// CAName is the name of an authority that WriteCA made. Such a one signs no other authority.
+const CAName = "unibus CA"
+
 // WriteCA makes a certificate authority for one cluster: ca.crt and ca.key
 // (mode 0600) in dir, which must be there. KindExists where either file is.
 func WriteCA(dir string) error {
 	if err := absent(filepath.Join(dir, CACertFile), filepath.Join(dir, CAKeyFile)); err != nil {
 		return err
 	}
-	tmpl, err := template("unibus CA", caDays)
+	tmpl, err := template(CAName, caDays)
 	if err != nil {
 		return err
 	}

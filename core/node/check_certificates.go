@@ -68,7 +68,7 @@ func checkTLS(cfg config.Node, now time.Time) (warnings []string, err error) {
 		warnings = append(warnings, fmt.Sprintf("The certificate %s is not for %s, the host of --listen: clients that connect to it by that refuse it. If they do, make one for that host, too: %s",
 			c.file, host, keys.CertCommand(cfg.Name, append(keys.CertHosts(c.leaf()), host))))
 	}
-	return warnings, nil
+	return slices.Concat(warnings, c.checkShared(cfg), c.checkIssuer(cfg)), nil
 }
 
 // isOneHost is false for what stands for every address of the machine.
@@ -91,7 +91,7 @@ func checkRouteTLS(cfg config.Node, now time.Time) (warnings []string, err error
 		return nil, err
 	}
 	if err := bus.CheckRouteCert(cfg.Name, cfg.RouteTLSCert, pair, keys.Pool(authorities)); err != nil {
-		return nil, err
+		return nil, addText(err, exchanged(cfg, authorities))
 	}
 	if err := firstError(c.checkTime(c.certs), c.checkUses(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth), c.checkSigned(authorities, cfg.RouteTLSCA)); err != nil {
 		return nil, err
@@ -193,6 +193,15 @@ func (c checkedCert) checkRevoked(cfg config.Node) error {
 		return core.Errorf(core.KindInvalid, "the route certificate %s was revoked by %s: its peers refuse it", c.file, cfg.RouteTLSCRL).WithNext("%s", c.renew())
 	}
 	return nil
+}
+
+func addText(err error, more string) error {
+	if more == "" {
+		return err
+	}
+	e := core.AsError(err)
+	e.Text, e.Err = e.Text+more, err
+	return e
 }
 
 func firstError(errs ...error) error {
