@@ -116,6 +116,9 @@ type Store interface {
 	// one pass, in the order of the rooms' ids. Screens ask all the time, so they ask
 	// under Unproven.
 	RoomKeys(ctx context.Context) ([]RoomKeys, error)
+	// RoomsOpenedBy returns the encrypted rooms whose current key a user has, a member or
+	// not, in the order of their ids.
+	RoomsOpenedBy(ctx context.Context, user UserID) ([]RoomID, error)
 	// EpochBegan is when the first box of the room's current epoch was made, the room
 	// itself for one without boxes at epoch 0; 0 where it is not known. KindNotFound.
 	EpochBegan(ctx context.Context, room RoomID) (Millis, error)

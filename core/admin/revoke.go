@@ -26,7 +26,7 @@ func (s *Service) userRevoke(ctx context.Context, op core.Operator, req userRequ
 	out := Revoked{User: u}
 	var both sync.WaitGroup
 	both.Go(func() { out.Nodes = s.cfg.Sessions.End(ctx, u) })
-	out.Rekey, err = needNewKey(ctx, st, id)
+	out.Rekey, err = st.RoomsOpenedBy(ctx, id)
 	both.Wait()
 	s.cfg.Bus.UserChanged(ctx, st, u)
 	if err != nil {
@@ -34,18 +34,6 @@ func (s *Service) userRevoke(ctx context.Context, op core.Operator, req userRequ
 	}
 	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("revoked %s: %s", id.Short(), endedText(out.Nodes)))
 	return out, nil
-}
-
-// needNewKey returns the encrypted rooms whose current key a user has, in order.
-func needNewKey(ctx context.Context, st core.Store, id core.UserID) ([]core.RoomID, error) {
-	rooms, err := st.RoomKeys(ctx)
-	found := []core.RoomID{}
-	for _, r := range rooms {
-		if r.Room.Encrypted && slices.Contains(r.Holders, id) {
-			found = append(found, r.Room.ID)
-		}
-	}
-	return found, err
 }
 
 // endedText says in a line what became of a revoked user's sessions.

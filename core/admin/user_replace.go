@@ -55,7 +55,7 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 		return nil, core.Errorf(core.KindOf(err), "%s%s%s has not all of its rooms yet: %w", from.Short(), isRevokedAnd, to.Short(), err).
 			WithNext("run the same command again, which completes it: unibusd user replace %s %s", from, to)
 	}
-	if out.Rekey, err = needNewKey(ctx, st, from); err != nil {
+	if out.Rekey, err = st.RoomsOpenedBy(ctx, from); err != nil {
 		out.Note = "which rooms need a new key is not known: " + err.Error()
 	}
 	if out.Confirm, err = r.confirmations(ctx); err != nil {

@@ -115,7 +115,7 @@ func (f changeFixture) changes() map[string]func(context.Context, core.Store) er
 }
 
 // readOnly are the methods of core.Store that change nothing.
-const readOnly = " Admit Backend Close Counts EpochBegan Epochs ExpiringUsers Invitations Key KeyHolders Member MemberCount MemberCounts Members Room RoomKeys RoomPage Rooms RoomsOf StagedFor User UserPage Users "
+const readOnly = " Admit Backend Close Counts EpochBegan Epochs ExpiringUsers Invitations Key KeyHolders Member MemberCount MemberCounts Members Room RoomKeys RoomPage Rooms RoomsOf RoomsOpenedBy StagedFor User UserPage Users "
 
 // mutable is a connection to a server from which nothing comes while it is muted.
 type mutable struct {

@@ -38,6 +38,41 @@ func (s *Store) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	return out, nil
 }
 
+// RoomsOpenedBy looks for one name in each room: see core.Store.
+func (s *Store) RoomsOpenedBy(ctx context.Context, user core.UserID) ([]core.RoomID, error) {
+	ctx, cancel, err := s.bound(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := s.awaitProof(ctx, core.TableRooms); err != nil {
+		return nil, err
+	}
+	rooms, err := all(s, core.TableRooms, func(r record) core.Room { return *r.room })
+	if err != nil {
+		return nil, err
+	}
+	if err := s.awaitProof(ctx, core.TableRoomKeys); err != nil {
+		return nil, err
+	}
+	out := []core.RoomID{}
+	for _, r := range rooms { // a room at a time, as in RoomKeys
+		if !r.Encrypted {
+			continue
+		}
+		prefix, opens := core.EpochPrefix(r.ID, r.Epoch, r.Rec), false
+		if err := s.buckets[core.TableRoomKeys].read(func(t *table) {
+			_, opens = t.namesByPrefix[prefix[:len(prefix)-1]][string(user)]
+		}); err != nil {
+			return nil, err
+		}
+		if opens {
+			out = append(out, r.ID)
+		}
+	}
+	return out, nil
+}
+
 // membersIn returns the active members of a room, in order, as the watch has it.
 func (s *Store) membersIn(room core.RoomID) (users []core.UserID, err error) {
 	var bad error

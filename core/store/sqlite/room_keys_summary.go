@@ -32,6 +32,22 @@ func (s *Store) RoomKeys(ctx context.Context) (out []core.RoomKeys, err error) {
 	return out, nil
 }
 
+// RoomsOpenedBy is of core.Store.
+func (s *Store) RoomsOpenedBy(ctx context.Context, user core.UserID) ([]core.RoomID, error) {
+	out := []core.RoomID{}
+	err := s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		rooms, err := list(ctx, tx, s.layout().rooms, readRoom,
+			"WHERE EXISTS (SELECT 1 FROM room_keys k WHERE k.room_id = rooms.id AND k.epoch = rooms.epoch AND upper(k.user_id) = ?) ORDER BY id COLLATE BINARY", string(user))
+		for _, r := range rooms {
+			if r.Encrypted {
+				out = append(out, r.ID)
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
 // collectUsers gives each room the users that a query finds in it. Both are in the
 // order of the rooms, so one pass is enough; a row of an unknown room is left out.
 func collectUsers(ctx context.Context, tx *sql.Tx, query string, rooms []core.RoomKeys, add func(*core.RoomKeys, core.UserID)) error {

@@ -87,6 +87,19 @@ func surveyed(t *testing.T, s core.Store, room core.RoomID) (found core.RoomKeys
 	got, err := s.RoomKeys(ctx)
 	ok(t, "RoomKeys", err)
 	equal(t, "RoomKeys", want, got)
+	opened := map[core.UserID][]core.RoomID{}
+	for _, k := range got {
+		for _, id := range k.Holders {
+			if opened[id] = append(opened[id], k.Room.ID); !k.Room.Encrypted {
+				opened[id] = opened[id][:len(opened[id])-1]
+			}
+		}
+	}
+	for id, rooms := range opened {
+		of, err := s.RoomsOpenedBy(t.Context(), id)
+		ok(t, "RoomsOpenedBy", err)
+		equal(t, "RoomsOpenedBy", append([]core.RoomID{}, rooms...), of)
+	}
 	return found
 }
 
