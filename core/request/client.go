@@ -163,7 +163,7 @@ func (r Repetition) Do(ctx context.Context, send func(context.Context) (answered
 		if !r.repeats(answered || unknown, err) || time.Since(began) >= Patience {
 			return ofAll(err, unknown)
 		}
-		if (try >= repeatTries || time.Since(began) >= r.Within) && !r.passes(ctx, err) {
+		if (try >= repeatTries || time.Since(began) >= r.Within) && !r.passes(ctx) {
 			return ofAll(err, unknown)
 		}
 		select {
@@ -206,7 +206,7 @@ func ReadBack[T any](ctx context.Context, unknown error, look func(context.Conte
 	}
 }
 
-func (r Repetition) passes(ctx context.Context, err error) bool {
+func (r Repetition) passes(ctx context.Context) bool {
 	return r.Passing != nil && ctx.Err() == nil && r.Passing(ctx)
 }
 

@@ -15,7 +15,9 @@ type Window struct {
 func (t *Table) SetWindow(w Window, filter string) {
 	t.isWindow, t.filter = true, filter
 	if w.Awaited {
-		t.dropWindow()
+		if t.sorted != nil { // once: keys that are pressed meanwhile move the cursor
+			t.dropWindow()
+		}
 		return
 	}
 	wasAwaited := len(t.sorted) == 0

@@ -133,3 +133,26 @@ func TestWindowAfterTheScreenShrank(t *testing.T) {
 		t.Errorf("%q is selected in\n%s", table.SelectedKey(), got)
 	}
 }
+
+// TestKeyWhileRowsAreAwaited: a key that comes before the rows of another order moves the
+// cursor in them, however often the table is drawn until then.
+func TestKeyWhileRowsAreAwaited(t *testing.T) {
+	t.Parallel()
+	table, list := newWindowTable(), numbers(20_000)
+	table.View(dark, 40, 30)
+	answer(table, list)
+	for key, want := range map[string]string{"G": "row-0019999", "g": "row-0000000"} {
+		table.HandleKey("s")
+		table.SetWindow(widget.Window{Awaited: true}, "")
+		table.HandleKey(key)
+		for range 3 {
+			table.SetWindow(widget.Window{Awaited: true}, "")
+			table.View(dark, 40, 30)
+		}
+		table.SetWindow(numberedWindow(list, 0, 150), "") // it was asked for before the key
+		answer(table, list)
+		if got := table.SelectedKey(); got != want {
+			t.Errorf("after %s the cursor is on %q, want %q", key, got, want)
+		}
+	}
+}
