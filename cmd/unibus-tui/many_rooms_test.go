@@ -38,7 +38,6 @@ func sampleRooms(t *testing.T, n int) core.Snapshot {
 // TestPageOfTenThousandRooms: page 5 of a real node shows any part of the list at once, a user's
 // page that user's rooms, and a poll costs what the window holds.
 func TestPageOfTenThousandRooms(t *testing.T) {
-	t.Parallel()
 	nodetest.SkipShort(t)
 	term, cl := startMeasured(t, sampleRooms(t, 10_000))
 	assertSteps(t, term, cl, []step{

@@ -114,7 +114,6 @@ func sampleUsers(t *testing.T, n int) core.Snapshot {
 // TestPageOfTwentyThousandUsers: page 4 of a real node shows any part of the list at once, and
 // a poll costs what the window holds.
 func TestPageOfTwentyThousandUsers(t *testing.T) {
-	t.Parallel()
 	nodetest.SkipShort(t)
 	term, cl := startMeasured(t, sampleUsers(t, 20_000))
 	assertSteps(t, term, cl, []step{

@@ -45,3 +45,27 @@ func TestFreePortsSkipsATakenPort(t *testing.T) {
 		t.Errorf("port %d is taken, and was given out: %v, %v", ports[0], again, err)
 	}
 }
+
+// TestProcessesSkipEachOthersBlocks: two processes that look for ports at the same place get
+// different ones, also while neither listens.
+func TestProcessesSkipEachOthersBlocks(t *testing.T) {
+	t.Parallel()
+	one, other := portBlocks{known: map[int]net.Listener{}}, portBlocks{known: map[int]net.Listener{}}
+	const block = 9_999 // no port's
+	for range 2 {
+		if !one.claim(block) {
+			t.Fatal("a free block cannot be claimed")
+		}
+		if other.claim(block) {
+			t.Error("two have the same block")
+		}
+	}
+	if err := one.known[block].Close(); err != nil {
+		t.Fatal(err)
+	}
+	third := portBlocks{known: map[int]net.Listener{}}
+	if !third.claim(block) {
+		t.Error("the block of a process that has ended cannot be claimed")
+	}
+	_ = third.known[block].Close()
+}
