@@ -45,6 +45,8 @@ const (
 	ageLib      = "filippo.io/age"
 	sshLib      = "golang.org/x/crypto/ssh"
 	prometheus  = "github.com/prometheus/"
+	minioLib    = "github.com/minio/minio-go/"
+	highwayHash = "github.com/minio/highwayhash"
 )
 
 // narrow lists the packages that see core and at most the one library that they exist for.
@@ -59,18 +61,23 @@ func narrow() map[string][]string {
 		"core/cluster":         {"unibus/core", natsClient},
 		"core/migrate":         {"unibus/core"},
 		"core/doctor":          {"unibus/core"},
+		"core/blockfile":       {"unibus/core", highwayHash},
 		"core/guide":           {"unibus/core", "unibus/core/cluster", "unibus/core/doctor"},
+		"core/support":         {"unibus/core"},
 		"core/metrics":         {"unibus/core", "unibus/core/cluster", prometheus},
 		"core/jsapi":           {"unibus/core", natsClient},
+		"core/events":          {"unibus/core", "unibus/core/cluster", "unibus/core/jsapi", natsClient},
+		"core/webhook":         {"unibus/core"},
 		"core/audit":           {"unibus/core", "unibus/core/jsapi", natsClient},
 		"core/store/sqlite":    {"unibus/core", sqliteLib},
 		"core/store/kv":        {"unibus/core", "unibus/core/jsapi", natsClient},
 		"core/store/storetest": {"unibus/core", nkeysModule, "github.com/google/go-cmp"},
 		"core/config":          {"unibus/core", "github.com/pelletier/go-toml"},
+		"core/backup/s3":       {"unibus/core", "unibus/core/keys", minioLib},
 		"core/keysource":       {"unibus/core", "unibus/core/keys", nkeysModule, ageLib, sshLib},
 		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
 		"core/request":         {"unibus/core", "unibus/core/auth", "unibus/core/binding", natsClient},
-		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/seal", natsClient},
+		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/request", "unibus/core/seal", natsClient},
 	}
 }
 
@@ -104,8 +111,10 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		{databaseSQL, []string{"core/store/sqlite"}, false, "no caller sees SQL"},
 		{bubbleTea, []string{"tui", "cmd"}, false, "the daemon has no screen"},
 		{prometheus, []string{"core/metrics"}, false, "there is one place that says what a metric is called"},
-		{ageLib, []string{"core/keysource"}, false, "there is one way to a protected seed"},
-		{sshLib, []string{"core/keysource"}, false, "there is one way to an SSH agent"},
+		{ageLib, []string{"core/keysource", "core/backup"}, false, "there is one way to a protected seed, and one to an encrypted backup"},
+		{minioLib, []string{"core/backup/s3"}, false, "there is one way to an object store"},
+		{highwayHash, []string{"core/blockfile"}, false, "there is one way to the server's blocks"},
+		{sshLib, []string{"core/keysource", "tui/sshd"}, false, "there is one way to an SSH agent, and one SSH server"},
 	} {
 		for _, p := range load(t) {
 			if slices.ContainsFunc(rule.homes, func(h string) bool { return under(p.name(), h) }) {

@@ -22,6 +22,10 @@ func BeginChange(ctx context.Context) (context.Context, *Change) {
 	return context.WithValue(ctx, changeKey{}, c), c
 }
 
+// IsPartOfChange is true under a context that BeginChange has returned: what is done is for
+// a caller, and not a store's own repair.
+func IsPartOfChange(ctx context.Context) bool { return ctx.Value(changeKey{}) != nil }
+
 // WriteSent is for stores: a write under ctx was done, or may have been done. A write that
 // was refused, or that no server got, is none.
 func WriteSent(ctx context.Context) {

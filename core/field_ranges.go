@@ -54,6 +54,14 @@ func CheckMember(m Member) error {
 		checkWord("a member's state", m.State, MemberStates()), CheckText("invited_by", m.InvitedBy))
 }
 
+// CheckMembersOf refuses a row that is not of a room, or that CheckMember refuses. KindInvalid.
+func CheckMembersOf(room RoomID, m Member) error {
+	if m.Room != room {
+		return Errorf(KindInvalid, "the member %s is of the room %s, not %s", m.User.Short(), m.Room, room)
+	}
+	return CheckMember(m)
+}
+
 // CheckKey refuses a sealed key that a store cannot keep. KindInvalid.
 func CheckKey(k SealedKey) error {
 	_, err := ParseRoomID(string(k.Room))

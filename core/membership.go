@@ -1,5 +1,7 @@
 package core
 
+import "bytes"
+
 // NodeState says what a command decided about a node of the cluster.
 type NodeState string
 
@@ -26,3 +28,11 @@ func (c NodeChange) Supersedes(other NodeChange) bool {
 
 // RecordKey returns the node's name.
 func (c NodeChange) RecordKey() string { return c.Name }
+
+// StatementsPrefix begins the Proof of a member that is a list of statements about the
+// member, signed by members (core/seal). Rows with one have a version that releases
+// which do not know it refuse: they would write over the statements.
+const StatementsPrefix = "\xffunibus.members.v1"
+
+// HasStatements is true for a Proof that is a list of signed statements.
+func HasStatements(proof []byte) bool { return bytes.HasPrefix(proof, []byte(StatementsPrefix)) }

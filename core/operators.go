@@ -1,5 +1,7 @@
 package core
 
+import "strings"
+
 // OperatorRole is what an operator may do.
 type OperatorRole string
 
@@ -19,6 +21,7 @@ type Operator struct {
 	Name string       `json:"name"`
 
 	NotAfter Millis `json:"not_after,omitempty"` // the key is refused from then on; 0: it has no end
+	SSHKey   string `json:"ssh_key,omitempty"`   // another key that the person may use for the console over SSH, as TYPE BASE64; "": none
 }
 
 // Ended is true for an operator whose key is refused because its time is over.
@@ -55,4 +58,13 @@ type Problem struct {
 	Key   string `json:"key,omitempty"`
 	Text  string `json:"text"`
 	Next  string `json:"next,omitempty"`
+}
+
+// TextWithRow is the problem after the row that it is about: users UABC…: it is there twice.
+func (p Problem) TextWithRow() string {
+	row := strings.TrimSpace(string(p.Table) + " " + p.Key)
+	if row == "" {
+		return p.Text
+	}
+	return row + ": " + p.Text
 }

@@ -9,7 +9,7 @@ import "fmt"
 const (
 	// ProtocolVersion is the newest protocol that this release speaks. It reads rows of
 	// versions up to the same number.
-	ProtocolVersion = 2 // users with an end are rows of version 2
+	ProtocolVersion = 3 // users with an end are rows of version 2, members with signed statements of version 3
 	// OldestProtocol is the oldest that it speaks. Releases that do not say a protocol
 	// speak 1 alone.
 	OldestProtocol = 1

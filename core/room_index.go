@@ -135,9 +135,10 @@ func (ix *RoomIndex) Page(r RoomPageRequest, notes *RoomNotes) (RoomPage, error)
 // view is the result of a filter, or an owner's rooms.
 func (ix *RoomIndex) view(q RoomQuery, order string) pageView[roomRow] {
 	return ix.pages.view(q, 0, func() pageView[roomRow] {
+		selects, _ := q.selector() // Page has checked it
 		v := pageView[roomRow]{compare: ix.pages.compare(order), until: math.MaxInt64}
 		add := func(row *roomRow) bool {
-			if q.selects(row) {
+			if selects(row) {
 				v.rows = append(v.rows, row)
 			}
 			return q.Owner == "" || row.Room.Owner == q.Owner

@@ -1,6 +1,14 @@
 package core
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// KeyRetention is how long the boxes of an epoch stay after it is over. A client that was
+// away for longer follows the records without them, and deletes the private keys of
+// former times.
+const KeyRetention = 30 * 24 * time.Hour
 
 // EpochTries is how often AtOneEpoch reads a room that goes on to another epoch meanwhile.
 const EpochTries = 8

@@ -53,7 +53,7 @@ func (n *RoomNotes) of(id RoomID) RoomNote {
 
 // RoomQuery selects rooms and orders them. The zero value is all rooms by id.
 type RoomQuery struct {
-	Filter     string   `json:"filter,omitempty"` // a part of the id or name, of the owner's name or id, or of what the note says of the keys, in any case
+	Filter     string   `json:"filter,omitempty"` // a RowFilter of name, id, owner (name and id) and keys, what the note says of them
 	Owner      UserID   `json:"owner,omitempty"`  // "": any
 	Sort       RoomSort `json:"sort,omitempty"`   // "": by id
 	Descending bool     `json:"descending,omitempty"`
@@ -92,7 +92,8 @@ func (r RoomPageRequest) Check() error {
 		owner = checkUserID(r.Owner)
 	}
 	_, err := r.cursor()
-	return firstOf(checkSort("rooms", r.Sort, RoomSorts()), owner, checkPage("rooms", r.Offset, r.Limit, r.After, string(r.Around), r.Filter), err)
+	_, bad := r.selector()
+	return firstOf(checkSort("rooms", r.Sort, RoomSorts()), owner, checkPage("rooms", r.Offset, r.Limit, r.After, string(r.Around), r.Filter), bad, err)
 }
 
 // roomRow is a room and its note, as a list has it.
@@ -101,19 +102,17 @@ type roomRow struct {
 	Note RoomNote `json:"note"`
 }
 
-// selects is true for the rooms that the query asks for.
-func (q RoomQuery) selects(r *roomRow) bool {
-	if q.Owner != "" && r.Room.Owner != q.Owner {
-		return false
-	}
-	if q.Filter == "" {
-		return true
-	}
-	f := strings.ToLower(q.Filter)
-	return strings.Contains(strings.ToLower(string(r.Room.ID)), f) ||
-		r.Room.Name != nil && strings.Contains(strings.ToLower(*r.Room.Name), f) ||
-		strings.Contains(strings.ToLower(r.Note.OwnerName), f) || strings.Contains(r.Note.Keys, f) ||
-		strings.Contains(string(r.Room.Owner), strings.ToUpper(q.Filter))
+// selector is true of the rooms that the query asks for. It is for one goroutine. KindInvalid
+// for a filter that cannot be read.
+func (q RoomQuery) selector() (func(r *roomRow) bool, error) {
+	f, err := ParseRowFilter(q.Filter, "name", "id", "owner", "owner", "keys")
+	return func(r *roomRow) bool {
+		name := ""
+		if r.Room.Name != nil {
+			name = *r.Room.Name
+		}
+		return (q.Owner == "" || r.Room.Owner == q.Owner) && f.Selects(name, string(r.Room.ID), r.Note.OwnerName, string(r.Room.Owner), r.Note.Keys)
+	}, err
 }
 
 // order is the list that the query is answered from, and whether backward. An order with

@@ -44,6 +44,8 @@ const (
 	// FirstValueVersion is the version of values that every release reads.
 	FirstValueVersion = 1
 	userWithEndValue  = 2 // a user that expires
+
+	memberWithStatementsValue = 3 // a member whose Proof is a list of signed statements
 )
 
 // ValueVersion is the version of a row's value; 0 for other texts.
@@ -123,8 +125,12 @@ func RoomRow(r Room) Row {
 
 // MemberRow encodes a member.
 func MemberRow(m Member) Row {
+	version := FirstValueVersion
+	if HasStatements(m.Proof) {
+		version = memberWithStatementsValue
+	}
 	return row(TableMembers, string(m.Room)+"."+string(m.User),
-		memberValue{FirstValueVersion, m.Role, m.State, m.InvitedBy, m.Proof, m.Joined})
+		memberValue{version, m.Role, m.State, m.InvitedBy, m.Proof, m.Joined})
 }
 
 // IndexRow encodes the entry of the reverse index that belongs to a member.
@@ -179,7 +185,7 @@ func DecodeRoom(r Row) (Room, error) {
 func DecodeMember(r Row) (Member, error) {
 	var v memberValue
 	parts := strings.Split(r.Key, ".")
-	if err := decode(r, &v, &v.V); err != nil {
+	if err := decodeUpTo(memberWithStatementsValue, r, &v, &v.V); err != nil {
 		return Member{}, err
 	}
 	if len(parts) != 2 {

@@ -224,8 +224,8 @@ func TestNewerRowsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		field := Row{r.Table, r.Key, bytes.Replace(r.Value, []byte("}"), []byte(`,"limit":3}`), 1)}
-		version := Row{r.Table, r.Key, bytes.Replace(r.Value, []byte(`"v":1`), []byte(`"v":3,"limit":3`), 1)}
-		for want, newer := range map[string]Row{`the field "limit"`: field, "its version is 3": version} {
+		version := Row{r.Table, r.Key, bytes.Replace(r.Value, []byte(`"v":1`), []byte(`"v":4,"limit":3`), 1)}
+		for want, newer := range map[string]Row{`the field "limit"`: field, "its version is 4": version} {
 			err := decodeAny(newer)
 			if KindOf(err) != KindFailed || !strings.Contains(err.Error(), want) || !strings.Contains(AsError(err).Next, "newer release") {
 				t.Errorf("%s: %v; %q", newer.Value, err, AsError(err).Next)
@@ -234,6 +234,10 @@ func TestNewerRowsAreRefused(t *testing.T) {
 	}
 	if ends := UserRow(User{ID: "U", Expires: 7}).Value; !bytes.HasPrefix(ends, []byte(`{"v":2,`)) {
 		t.Errorf("a user with an end is %s, which older programs would read", ends)
+	}
+	signed := MemberRow(Member{Room: "r", User: "U", Proof: []byte(StatementsPrefix + "x")})
+	if again, err := DecodeMember(signed); err != nil || !bytes.HasPrefix(signed.Value, []byte(`{"v":3,`)) || !HasStatements(again.Proof) {
+		t.Errorf("a member with signed statements is %s, which older programs would write over: %v", signed.Value, err)
 	}
 }
 

@@ -77,6 +77,15 @@ type Store interface {
 	RemoveMember(ctx context.Context, room RoomID, user UserID) (before Member, err error)
 	// Members returns the active members of a room in the order of their ids. KindNotFound where there is no such room.
 	Members(ctx context.Context, room RoomID) ([]Member, error)
+	// RoomMembers returns every row of a room's members in the order of their ids: active
+	// and invited ones, and removed ones where the backend keeps them. KindNotFound.
+	RoomMembers(ctx context.Context, room RoomID) ([]Member, error)
+	// ChangeMembers gives decide the rows of RoomMembers and writes those that it returns:
+	// all or none, and only if none of these was changed meanwhile; else decide is asked
+	// again about the rows as they are then. From its first call on the backend keeps rows
+	// of removed members. An error of decide changes nothing. KindNotFound for an unknown
+	// room or user.
+	ChangeMembers(ctx context.Context, room RoomID, decide func(rows []Member) (write []Member, err error)) error
 	// MemberCount is how many active members and pending invitations a room has.
 	MemberCount(ctx context.Context, room RoomID) (members, invited int, err error)
 	// MemberCounts is how many active members each of some rooms has, by one proof;
@@ -108,6 +117,13 @@ type Store interface {
 	Epochs(ctx context.Context, room RoomID, upto Epoch, limit int) ([]EpochRecord, error)
 	// Key returns the box of one member in one epoch that led to the room's current one. KindNotFound.
 	Key(ctx context.Context, room RoomID, epoch Epoch, user UserID) (SealedKey, error)
+
+	// DeleteOldKeys deletes the boxes of epochs that were over before a time: of all
+	// below one that led to the room's current one, or is it, and had a box by then. Records
+	// stay, so every epoch can still be followed, and so do keys from a legacy database. At
+	// most limit, and it returns how many; less than limit says that no more are left. Several
+	// nodes may call it at once.
+	DeleteOldKeys(ctx context.Context, before Millis, limit int) (int, error)
 
 	// KeyHolders returns the users that have a box of the room's current epoch, in the
 	// order of their ids. KindNotFound where there is no such room.
@@ -155,6 +171,28 @@ func HasAdmin(ctx context.Context, users UserReader, id UserID, now Millis) (boo
 		return false, nil
 	}
 	return err == nil && u.IsActiveAdmin(now), err
+}
+
+// RoomReader is the part of a Store that ReadRooms asks.
+type RoomReader interface {
+	Room(ctx context.Context, id RoomID) (Room, error)
+}
+
+// ReadRooms reads rooms one by one, in the order of their ids; those that are not there are
+// left out. A user has few rooms, and a store many: see Store.RoomsOf.
+func ReadRooms(ctx context.Context, from RoomReader, ids []RoomID) ([]Room, error) {
+	rooms := make([]Room, 0, len(ids))
+	for _, id := range ids {
+		r, err := from.Room(ctx, id)
+		switch {
+		case KindOf(err) == KindNotFound:
+		case err != nil:
+			return nil, err
+		default:
+			rooms = append(rooms, r)
+		}
+	}
+	return rooms, nil
 }
 
 // InvitationFilter selects invitations by the fields that are not zero; at least

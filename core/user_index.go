@@ -89,6 +89,9 @@ func (ix *UserIndex) Page(r UserPageRequest, now Millis) (UserPage, error) {
 	if err := r.Check(); err != nil {
 		return UserPage{}, err
 	}
+	if r.InactiveSince > 0 && r.LastSeen == nil {
+		return UserPage{}, errNotRecorded()
+	}
 	start := pageStart[User]{offset: r.Offset, limit: pageLimit(r.Limit), backward: r.Descending}
 	start.after, _ = r.cursor() // checked
 	ix.mu.Lock()
@@ -99,7 +102,7 @@ func (ix *UserIndex) Page(r UserPageRequest, now Millis) (UserPage, error) {
 	out := UserPage{Counts: ix.counts(now), Named: ix.named(r.Named)}
 	var list pageList[User] = ix.pages.order(string(r.Sort))
 	if !r.selectsAll() {
-		list = ix.view(r.UserQuery, now)
+		list = ix.view(r, now)
 	}
 	out.Total, out.Offset = list.len(), start.in(list)
 	rows, more := cutPage(list, out.Offset, start.limit, start.backward, r.size)
@@ -112,7 +115,28 @@ func (ix *UserIndex) Page(r UserPageRequest, now Millis) (UserPage, error) {
 	if more {
 		out.Next = r.cursorAfter(rows[len(rows)-1])
 	}
+	r.addSeen(&out)
 	return out, nil
+}
+
+// errNotRecorded is for a control plane in a file: the nodes record who has a session.
+func errNotRecorded() error {
+	return Errorf(KindInvalid, "a file does not have when users had a session last").WithNext("ask a node: give --server and --identity in place of --db")
+}
+
+// addSeen adds when the users of a page, and those that are named, had a session last.
+func (r UserPageRequest) addSeen(out *UserPage) {
+	if r.LastSeen == nil {
+		return
+	}
+	out.SeenSince, out.Seen = r.LastSeen.Began(), map[UserID]Millis{}
+	for _, users := range [][]User{out.Users, out.Named} {
+		for _, u := range users {
+			if at := r.LastSeen.Of(u.ID); at > 0 {
+				out.Seen[u.ID] = at
+			}
+		}
+	}
 }
 
 // size is how many bytes a user has in a page at the most.
@@ -155,20 +179,28 @@ func (ix *UserIndex) named(ids []UserID) (out []User) {
 	return out
 }
 
-// view is the result of a filter. It serves until the next user expires.
-func (ix *UserIndex) view(q UserQuery, now Millis) pageView[User] {
-	ascending := q
+// view is the result of a filter. It serves until the next user expires. One by sessions is
+// not kept: the record of them changes without the index.
+func (ix *UserIndex) view(r UserPageRequest, now Millis) pageView[User] {
+	ascending := r.UserQuery
 	ascending.Descending = false
-	return ix.pages.view(ascending, now, func() pageView[User] {
-		v := pageView[User]{compare: q.Sort.compare, until: math.MaxInt64}
-		ix.pages.order(string(q.Sort)).each(0, false, func(u *User) bool {
-			if q.Selects(u, now) {
-				v.rows = append(v.rows, u)
-			}
-			return true
-		})
-		expired, _ := ix.ends[0].countBefore(&User{Expires: now + 1})
-		ix.ends[0].each(expired, false, func(u *User) bool { v.until = u.Expires; return false })
-		return v
+	find := func() pageView[User] { return ix.find(r, now) }
+	if r.InactiveSince > 0 {
+		return find()
+	}
+	return ix.pages.view(ascending, now, find)
+}
+
+func (ix *UserIndex) find(r UserPageRequest, now Millis) pageView[User] {
+	v := pageView[User]{compare: r.Sort.compare, until: math.MaxInt64}
+	selects, _ := r.Selector(now) // Page has checked it
+	ix.pages.order(string(r.Sort)).each(0, false, func(u *User) bool {
+		if selects(u) && (r.InactiveSince == 0 || r.LastSeen.InactiveSince(u, r.InactiveSince)) {
+			v.rows = append(v.rows, u)
+		}
+		return true
 	})
+	expired, _ := ix.ends[0].countBefore(&User{Expires: now + 1})
+	ix.ends[0].each(expired, false, func(u *User) bool { v.until = u.Expires; return false })
+	return v
 }

@@ -32,6 +32,7 @@ func indexedUser(i int, r *rand.Rand) *User {
 // naivePage is what a page is by its definition.
 func naivePage(all map[UserID]*User, r UserPageRequest, now Millis) (out UserPage) {
 	var selected []*User
+	selects, _ := r.Selector(now)
 	for _, u := range all {
 		out.Counts.All++
 		switch u.StatusAt(now) {
@@ -45,7 +46,7 @@ func naivePage(all map[UserID]*User, r UserPageRequest, now Millis) (out UserPag
 				out.Counts.Admins++
 			}
 		}
-		if r.Selects(u, now) {
+		if selects(u) {
 			selected = append(selected, u)
 		}
 	}

@@ -27,12 +27,14 @@ func UserSorts() []UserSort {
 
 // UserQuery selects users and orders them. The zero value is all users by id.
 type UserQuery struct {
-	Filter     string     `json:"filter,omitempty"` // a part of the name, id, role or status, in any case
+	Filter     string     `json:"filter,omitempty"` // a RowFilter of name, id, role and status
 	Name       string     `json:"name,omitempty"`   // the whole name, in any case; "": any
 	Status     UserStatus `json:"status,omitempty"` // active, revoked or expired; "": any
 	Role       UserRole   `json:"role,omitempty"`   // "": any
 	Sort       UserSort   `json:"sort,omitempty"`   // "": by id
 	Descending bool       `json:"descending,omitempty"`
+
+	InactiveSince Millis `json:"inactive_since,omitempty"` // users without a session at or after that time; 0: any
 }
 
 // UserPageRequest asks for one page of a query's answer: those after the cursor
@@ -46,6 +48,8 @@ type UserPageRequest struct {
 	Limit  int      `json:"limit,omitempty"`   // 0: MaxPage
 	NoKeys bool     `json:"no_keys,omitempty"` // leaves out the encryption keys, most of what a user weighs
 	Named  []UserID `json:"named,omitempty"`   // users to return besides, whether the query selects them or not
+
+	LastSeen *LastSeen `json:"-"` // of the node that answers; nil: InactiveSince is refused
 }
 
 // UserPage is one page of users.
@@ -56,6 +60,9 @@ type UserPage struct {
 	Counts UserCounts `json:"counts"`
 	Next   string     `json:"next,omitempty"`  // the next page's After, "" at the end
 	Named  []User     `json:"named,omitempty"` // in the order of their ids and without their keys; a missing one does not exist
+
+	Seen      map[UserID]Millis `json:"seen,omitempty"`       // the hour in which each of the users was seen last; those who were not are missing
+	SeenSince Millis            `json:"seen_since,omitempty"` // when that began to be recorded; 0: nothing is recorded
 }
 
 // UserCounts is how many users there are, whatever a query selects.
@@ -74,34 +81,33 @@ func (r UserPageRequest) Check() error {
 		return Errorf(KindInvalid, "%q is not a state of users", r.Status).WithNext("use active, revoked or expired")
 	case r.Role != "" && r.Role != RoleMember && r.Role != RoleAdmin:
 		return Errorf(KindInvalid, "%q is not a role", r.Role).WithNext("use member or admin")
+	case r.InactiveSince < 0:
+		return Errorf(KindInvalid, "users cannot be inactive since %d", r.InactiveSince).WithNext("give a time after 1970")
 	case len(r.Named) > MaxPage:
 		return Errorf(KindInvalid, "%d users are named", len(r.Named)).WithNext("name at most %d at once", MaxPage)
 	}
 	_, err := r.cursor()
-	return firstOf(checkSort("users", r.Sort, UserSorts()), checkPage("users", r.Offset, r.Limit, r.After, string(r.Around), r.Filter, r.Name), err)
+	_, bad := r.Selector(0)
+	return firstOf(checkSort("users", r.Sort, UserSorts()), checkPage("users", r.Offset, r.Limit, r.After, string(r.Around), r.Filter, r.Name), bad, err)
 }
 
-// Selects is true for the users that the query asks for.
-func (q UserQuery) Selects(u *User, now Millis) bool {
-	status := u.StatusAt(now)
-	if q.Status != "" && status != q.Status || q.Role != "" && u.Role != q.Role {
-		return false
-	}
-	if q.Name != "" && (u.Name == nil || !strings.EqualFold(*u.Name, q.Name)) {
-		return false
-	}
-	if q.Filter == "" {
-		return true
-	}
-	f := strings.ToLower(q.Filter)
-	return u.Name != nil && strings.Contains(strings.ToLower(*u.Name), f) ||
-		strings.Contains(string(status), f) || strings.Contains(string(u.Role), f) ||
-		strings.Contains(string(u.ID), strings.ToUpper(q.Filter))
+// Selector is true of the users that the query asks for. It is for one goroutine. KindInvalid
+// for a filter that cannot be read.
+func (q UserQuery) Selector(now Millis) (func(u *User) bool, error) {
+	f, err := ParseRowFilter(q.Filter, "name", "id", "role", "status")
+	return func(u *User) bool {
+		status, name := u.StatusAt(now), ""
+		if u.Name != nil {
+			name = *u.Name
+		}
+		return (q.Status == "" || status == q.Status) && (q.Role == "" || u.Role == q.Role) && (q.Name == "" || strings.EqualFold(name, q.Name)) &&
+			f.Selects(name, string(u.ID), string(u.Role), string(status))
+	}, err
 }
 
 // selectsAll is true where no user is left out.
 func (q UserQuery) selectsAll() bool {
-	return q.Filter == "" && q.Name == "" && q.Status == "" && q.Role == ""
+	return q.Filter == "" && q.Name == "" && q.Status == "" && q.Role == "" && q.InactiveSince == 0
 }
 
 // Compare orders two users as the query lists them.

@@ -21,6 +21,7 @@ func TestExamples(t *testing.T) {
 	t.Parallel()
 	b := startBus(t)
 	t.Run("encrypted-room", func(t *testing.T) { testEncryptedRoom(t, b) })
+	t.Run("encrypted-room founded anew", func(t *testing.T) { testFoundAnew(t, b) })
 	t.Run("echo", func(t *testing.T) { testEcho(t, b) })
 	t.Run("sensor", func(t *testing.T) { testSensor(t, b) })
 }
@@ -36,6 +37,22 @@ bob is no longer a member: true
 	readme, err := os.ReadFile(filepath.Join("..", "README.md"))
 	if err != nil || !strings.Contains(string(readme), "```\n"+want+"```\n") {
 		t.Errorf("README.md does not show this output: %v", err)
+	}
+}
+
+// testFoundAnew: the owner is shown all members first, and leaves the stranger out.
+func testFoundAnew(t *testing.T, b *bus) {
+	shown := b.run(t, "encrypted-room", "-found", "moved")
+	for _, id := range b.ids[1:] {
+		if !strings.Contains(shown, "the nodes name "+string(id)+" as member; safety number ") {
+			t.Errorf("the members are shown as:\n%s", shown)
+		}
+	}
+	want := shown + `ann has founded the room anew, with 2 members
+bob reads "just us now", encrypted: true, from ann: true
+`
+	if got := b.run(t, "encrypted-room", "-found", "moved", "-known", string(b.ids[1])); got != want {
+		t.Errorf("got:\n%swant:\n%s", got, want)
 	}
 }
 
@@ -85,27 +102,34 @@ func TestExamplesSayHowToRunThem(t *testing.T) {
 	}
 }
 
-// bus is a node with two users, and a directory with the built examples.
+// bus is a node with two users and a room of a legacy database, and a directory with the built
+// examples.
 type bus struct {
 	dir   string
 	flags []string
 	env   []string
+	ids   []core.UserID // ann, bob, and a stranger whom a legacy database calls a member
 }
 
 func startBus(t *testing.T) *bus {
 	t.Helper()
-	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
-	c.WaitServing(core.BackendSQLite, 0)
-	operator := c.Client(0, c.Admin)
 	var seeds []string
-	for _, name := range []string{"ann", "bob"} {
+	var ids []core.UserID
+	rows := core.Snapshot{Rooms: []core.Room{{ID: "moved", Encrypted: true, Epoch: 1, Rec: core.LegacyRec, State: core.RoomActive, Created: 1}}}
+	for i, name := range []string{"ann", "bob", "stranger"} {
 		path, id := nodetest.SeedFile(t, name)
-		if _, err := operator.UserAdd(t.Context(), core.User{ID: core.UserID(id.Public()), Name: &name, Role: core.RoleMember}); err != nil {
-			t.Fatal(err)
+		user, role := core.UserID(id.Public()), core.MemberMember
+		if i == 0 {
+			rows.Rooms[0].Owner, role = user, core.MemberOwner
 		}
-		seeds = append(seeds, path)
+		rows.Users = append(rows.Users, core.User{ID: user, Name: &name, Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1})
+		rows.Members = append(rows.Members, core.Member{Room: "moved", User: user, Role: role, State: core.MemberActive, Joined: 1})
+		seeds, ids = append(seeds, path), append(ids, user)
 	}
-	b := &bus{dir: t.TempDir(), flags: []string{"-servers", c.URL(0), "-seeds", strings.Join(seeds, ",")}}
+	rows.Sort()
+	c := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: rows})
+	c.WaitServing(core.BackendSQLite, 0)
+	b := &bus{dir: t.TempDir(), flags: []string{"-servers", c.URL(0), "-seeds", strings.Join(seeds[:2], ",")}, ids: ids}
 	b.env = append(os.Environ(), "CGO_ENABLED=0", "UNIBUS_KNOWN_CLUSTERS="+filepath.Join(b.dir, "known_clusters"))
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", b.dir, "./...")
 	build.Env = b.env

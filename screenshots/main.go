@@ -25,6 +25,7 @@ import (
 const (
 	width, height = 112, 32
 	screenTimeout = time.Minute
+	briefTimeout  = 5 * time.Second
 )
 
 func main() {
@@ -69,7 +70,7 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 			return err
 		}
 	}
-	return nil
+	return takeGallery(ctx, dir, d)
 }
 
 // screenshot is one picture: what is done first, and what must be on the screen
@@ -79,6 +80,8 @@ type screenshot struct {
 	do   func(ctx context.Context) error
 	keys []string
 	wait string
+
+	isBrief bool // a state of milliseconds: where it is missed, the picture of before stays
 }
 
 func screenshots(d *demo.Demo) []screenshot {
@@ -107,11 +110,11 @@ func screenshots(d *demo.Demo) []screenshot {
 		{name: "migrate-rollingback", keys: []string{"demo", "tab", "tab", "enter"}, wait: "If it fails, KV serves again"},
 		{name: "migrate-rolledback", wait: "b start"},
 		{keys: []string{"b"}, wait: "enter choose"}, // and there again
-		{name: "migrate-preflight", do: slow.start, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight"},
-		{name: "migrate-backup", wait: "◐ backup"},
+		{name: "migrate-preflight", do: slow.start, keys: []string{"tab", "tab", "tab", "tab", "enter"}, wait: "◐ preflight", isBrief: true},
+		{name: "migrate-backup", wait: "◐ backup", isBrief: true},
 		{do: slow.stop, wait: "X cutover"},
 		{keys: []string{"X"}, wait: "enter choose"},
-		{name: "migrate-fence", do: slow.start, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence"},
+		{name: "migrate-fence", do: slow.start, keys: []string{"demo", "tab", "tab", "enter"}, wait: "◐ fence", isBrief: true},
 		{do: slow.stop, wait: "F finish"},
 		{name: "overview", keys: []string{"1"}, wait: "Any one node may stop"},
 		{name: "nodes", keys: []string{"2"}, wait: "LISTENS"},
@@ -155,7 +158,11 @@ func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, the
 	defer func() { _ = term.Close() }() // the screenshots are taken
 	var films []capturedScreen
 	for _, s := range shots {
-		if err := c.capture(ctx, term, s); err != nil {
+		switch err := c.capture(ctx, term, s); {
+		case err != nil && s.isBrief:
+			fmt.Println(s.name + " was missed")
+			continue
+		case err != nil:
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		if s.name != "" { // rendered later: the next screen may be there only for a moment
@@ -167,7 +174,26 @@ func (c *screenshotTaker) takeScreenshots(ctx context.Context, d *demo.Demo, the
 			return err
 		}
 	}
-	return nil
+	if len(shots) < 2 {
+		return nil
+	}
+	return c.writeFilm(term)
+}
+
+// writeFilm writes the whole session as an asciicast.
+func (c *screenshotTaker) writeFilm(term *tuitest.Terminal) (err error) {
+	out := filepath.Join(c.dir, "migration.cast")
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	fmt.Println(out)
+	return term.Asciicast(f, "A control plane moves from SQLite to KV, and a node stops")
 }
 
 // capturedScreen is the content of a screen.
@@ -183,7 +209,11 @@ func (c *screenshotTaker) capture(ctx context.Context, term *tuitest.Terminal, s
 		}
 	}
 	term.Press(s.keys...)
-	return term.Wait(fmt.Sprintf("%q", s.wait), screenTimeout, func(screen string) bool {
+	timeout := screenTimeout
+	if s.isBrief {
+		timeout = briefTimeout
+	}
+	return term.Wait(fmt.Sprintf("%q", s.wait), timeout, func(screen string) bool {
 		return strings.Contains(strings.Join(strings.Fields(screen), " "), s.wait)
 	})
 }
@@ -195,6 +225,9 @@ func (c *screenshotTaker) render(ctx context.Context, f capturedScreen) error {
 		return err
 	}
 	out := filepath.Join(c.dir, f.name+".png")
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "rsvg-convert", "-z", "1.25", "-o", out)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(svg.String()), os.Stderr
 	if err := cmd.Run(); err != nil {

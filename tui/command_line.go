@@ -2,41 +2,22 @@ package tui
 
 import (
 	"slices"
-	"sort"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
 	"unibus/core"
-	"unibus/core/guide"
 	"unibus/tui/action"
+	"unibus/tui/statefile"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-const maxHistory = 100
-
-// completions are the words that Tab completes after the colon.
-func (m *Model) completions() []string {
-	out := []string{"help", "quit", "pause-screen", "guide"}
-	for _, g := range guide.All() {
-		out = append(out, "guide "+g.Name)
-	}
-	for _, mode := range theme.Modes() {
-		out = append(out, "theme "+string(mode))
-	}
-	for _, p := range m.pages {
-		out = append(out, string(p.Name()))
-	}
-	for _, a := range m.actions {
-		out = append(out, a.Name)
-	}
-	sort.Strings(out)
-	return out
+// openPrompt removes an old toast, which would hide the completions, and an old answer: users come and go.
+func (m *Model) openPrompt(p *widget.Prompt) {
+	m.prompt, m.toast = p, toast{}
+	m.completion = completion{pending: m.completion.pending}
 }
-
-// openPrompt removes an old toast, which would hide the completions.
-func (m *Model) openPrompt(p *widget.Prompt) { m.prompt, m.toast = p, toast{} }
 
 func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 	p := m.prompt
@@ -54,11 +35,14 @@ func (m *Model) handlePromptKey(k tea.KeyPressMsg) tea.Cmd {
 			if !known {
 				m.prompt = p // so that the line can be mended
 			}
-			return cmd
+			return tea.Batch(cmd, m.saveState())
 		}
-		m.filters[m.pageIndex] = strings.TrimSpace(p.Value())
+		if !m.applyFilter(p.Value()) {
+			m.prompt = p // so that it can be mended
+		}
 	default:
 		m.applyTypedText()
+		return m.completeArgument()
 	}
 	return nil
 }
@@ -69,8 +53,20 @@ func (m *Model) applyTypedText() {
 		m.showToast(theme.Warn, refusal)
 	}
 	if m.prompt.Prefix == "/" {
-		m.filters[m.pageIndex] = m.prompt.Value()
+		m.applyFilter(m.prompt.Value())
 	}
+}
+
+// applyFilter returns false for a filter that cannot be read, and says why. The rows stay
+// those of the last one that could be.
+func (m *Model) applyFilter(text string) bool {
+	if err := core.CheckRowFilter(text); err != nil {
+		e := core.AsError(err)
+		m.showToast(theme.Warn, widget.Sentence(e.Text)+" "+widget.Sentence(e.Next))
+		return false
+	}
+	m.filters[m.pageIndex] = strings.TrimSpace(text)
+	return true
 }
 
 // runCommandLine runs a line typed after the colon: an action, a console command or a page
@@ -95,6 +91,16 @@ func (m *Model) runCommandLine(line string) (cmd tea.Cmd, known bool) {
 		m.showToast(theme.Warn, ":pause-screen pauses the screen, :migrate pause the migration.")
 	case "guide":
 		return m.showGuide(strings.Fields(line)[1:]), true
+	case "export":
+		return m.startExport(strings.TrimSpace(line[len(command):])), true
+	case "undo":
+		return m.undoLast(), true
+	case "columns":
+		m.chooseColumns()
+	case "context", "contexts", "clusters":
+		return m.showClusters(strings.TrimSpace(strings.TrimPrefix(line[len(command):], " "))), true
+	case "mouse":
+		m.toggleMouse()
 	case "theme":
 		m.setTheme(strings.TrimSpace(arg))
 	default:
@@ -108,10 +114,16 @@ func (m *Model) runCommandLine(line string) (cmd tea.Cmd, known bool) {
 	return nil, true
 }
 
+// addHistory makes a line the newest one of the history. One with a secret in it is only of this
+// session: a seed may have been typed where a public key belongs.
 func (m *Model) addHistory(line string) {
-	m.history = slices.DeleteFunc(m.history, func(h string) bool { return h == line })
-	m.history = append(m.history, line)
-	m.history = m.history[max(0, len(m.history)-maxHistory):]
+	add := func(s *statefile.State) { s.AddCommand(line) }
+	session := statefile.State{History: m.history}
+	add(&session)
+	m.history = session.History
+	if core.Redact(line) == line {
+		m.cfg.State.Change(add)
+	}
 }
 
 func (m *Model) startTypedAction(a action.Action, arg string) tea.Cmd {
@@ -136,13 +148,34 @@ func (m *Model) showUnresolved(a action.Action, err error) tea.Cmd {
 }
 
 func (m *Model) setTheme(name string) {
-	mode, ok := theme.ParseMode(name)
-	if !ok || name == "" {
-		m.showToast(theme.Warn, "Available themes: "+theme.ModeNames()+".")
+	mode := theme.Mode(name)
+	if !slices.Contains(m.themes(), mode) {
+		m.showToast(theme.Warn, "Available themes: "+theme.NamesOf(m.themes())+".")
 		return
 	}
 	m.themeChoice = mode
 	m.applyTheme()
+}
+
+// themes are those that come with the console, and the operator's own.
+func (m *Model) themes() []theme.Mode {
+	out := theme.Modes()
+	for _, s := range m.cfg.Skins {
+		if !slices.Contains(out, s.Name) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// skin is the one of a theme; the operator's own come before those of the console.
+func (m *Model) skin(mode theme.Mode) theme.Skin {
+	for _, s := range m.cfg.Skins {
+		if s.Name == mode {
+			return s
+		}
+	}
+	return theme.Shipped(mode)
 }
 
 // findPage finds a page by its name or by an unambiguous prefix; -1 if there is

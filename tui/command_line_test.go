@@ -24,7 +24,7 @@ func TestCommandLineCompletesAndRecalls(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Press(":", "ev", "tab", "enter")
-	assertShows(t, h, "4 events, the newest first.")
+	assertShows(t, h, "1 incident and 4 other events, the newest first.")
 	h.Press(":", "up")
 	assertShows(t, h, ":events")
 	h.Press("esc", ":", "nonsense", "enter")
@@ -39,10 +39,10 @@ func TestCommandLineCompletesAndRecalls(t *testing.T) {
 func TestUnknownCommandStaysInThePrompt(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())
-	h.Press(":", "even", "tab", "backspace", "backspace", "backspace", "backspace", "x", "enter")
+	h.Press(":", "even", "tab", "backspace", "backspace", "backspace", "x", "enter")
 	assertShows(t, h, ":evex", `There is no command "evex". Tab completes, :help lists them.`)
 	h.Press("backspace", "tab", "enter")
-	assertShows(t, h, "4 events, the newest first.")
+	assertShows(t, h, "1 incident and 4 other events, the newest first.")
 }
 
 // TestHelpListsTheCommandsOfTheConsole beside those of the operators' actions.

@@ -6,6 +6,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"unibus/tui/action"
+	"unibus/tui/feed"
+	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
@@ -14,10 +16,12 @@ import (
 type dialogState struct {
 	dialog          *widget.Dialog
 	action          action.Action
-	state           action.Input // taken when the dialog opened, so that the action does what the operator has read
-	messageOnly     bool         // no action runs
-	asksToQuit      bool         // confirming quits the console
-	keyCameTooEarly bool         // a key came too early: the delay starts again
+	state           action.Input                  // taken when the dialog opened, so that the action does what the operator has read
+	messageOnly     bool                          // no action runs
+	offersUndo      bool                          // the message says what z does
+	asksToQuit      bool                          // confirming quits the console
+	confirmed       func(values []string) tea.Cmd // instead of an action; nil: the action runs
+	keyCameTooEarly bool                          // a key came too early: the delay starts again
 }
 
 type acceptKeysMsg struct{ openDialog *dialogState }
@@ -36,6 +40,10 @@ func (m *Model) startActionOn(act action.Action, s action.Input) tea.Cmd {
 	m.lookUp = nil
 	if reason := act.UnavailableReason(s); reason != "" {
 		m.showToast(theme.Warn, "Not available: "+reason+".")
+		m.toast.over = func(snap *feed.Snapshot) bool {
+			s.Snapshot = snap
+			return act.UnavailableReason(s) != reason
+		}
 		return nil
 	}
 	if !act.NeedsDialog(s) {
@@ -49,12 +57,13 @@ func (m *Model) startActionOn(act action.Action, s action.Input) tea.Cmd {
 func (m *Model) refuseSecondAction() bool {
 	if m.running != nil {
 		m.showToast(theme.Warn, "Still waiting for the answer to "+m.running.name+".")
+		m.toast.over = func(*feed.Snapshot) bool { return m.running == nil }
 	}
 	return m.running != nil
 }
 
 func (m *Model) showDialog(d *dialogState) tea.Cmd {
-	m.openDialog, m.prompt, m.help, m.toast = d, nil, nil, toast{}
+	m.openDialog, m.prompt, m.help, m.columns, m.toast = d, nil, nil, nil, toast{}
 	return d.acceptKeysLater()
 }
 
@@ -79,11 +88,19 @@ func (m *Model) acceptDialogKeys(msg acceptKeysMsg) tea.Cmd {
 
 func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 	d := m.openDialog
-	m.toast = toast{} // it hides the keys of the dialog
+	m.toast = toast{} // it was about something else
 	if !d.dialog.AcceptsKeys() {
 		d.keyCameTooEarly = true
+	} else if cmd, handled := m.handleDialogCopy(k.String()); handled {
+		return cmd
 	}
-	switch d.dialog.HandleKey(k) {
+	return m.finishDialog(d.dialog.HandleKey(k))
+}
+
+// finishDialog does what an answer to the dialog means.
+func (m *Model) finishDialog(result widget.InputResult) tea.Cmd {
+	d := m.openDialog
+	switch result {
 	case widget.Canceled:
 		m.openDialog = nil
 	case widget.Confirmed:
@@ -91,11 +108,38 @@ func (m *Model) handleDialogKey(k tea.KeyPressMsg) tea.Cmd {
 		if d.asksToQuit {
 			return tea.Quit
 		}
+		if d.confirmed != nil {
+			return d.confirmed(d.dialog.Values())
+		}
 		if !d.messageOnly {
 			return m.runAction(d.action, d.state, d.dialog.Values())
 		}
 	}
 	return nil
+}
+
+// messageHints are the keys of a message.
+func (d *dialogState) messageHints() []page.KeyHint {
+	hints := []page.KeyHint{{Key: "y", Does: "copy"}}
+	if d.offersUndo {
+		hints = append(hints, page.KeyHint{Key: "z", Does: "undo"})
+	}
+	return append(hints, page.KeyHint{Key: "esc", Does: "close"})
+}
+
+// keyHints are the keys of a question.
+func (d *dialogState) keyHints() []page.KeyHint {
+	hints := []page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}}
+	if d.dialog.Command() != "" {
+		hints = append(hints, page.KeyHint{Key: "ctrl+y", Does: "copy the command"})
+	}
+	return append(hints, page.KeyHint{Key: "esc", Does: "cancel"})
+}
+
+// undoable is the message with the key that takes back what it says; undo is "" where nothing does.
+func (d *dialogState) undoable(undo string) *dialogState {
+	d.offersUndo = undo != ""
+	return d
 }
 
 func newMessage(title string, lines ...string) *dialogState {

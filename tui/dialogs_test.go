@@ -310,9 +310,11 @@ func TestUserAddChecksItsFields(t *testing.T) {
 		h.Press("backspace")
 	}
 	h.Send(tea.PasteMsg{Content: id + "\n"})
-	h.Press("enter", "newbie", "enter", "x", "enter")
-	assertShows(t, h, "The role is member or admin.")
-	h.Press("backspace", "enter", "2024-01-01", "enter")
+	h.Press("enter", "newbie", "enter", "x")
+	assertShows(t, h, "This is member or admin: space changes it.", "--role member")
+	h.Press("space")
+	assertShows(t, h, "--role admin")
+	h.Press("left", "enter", "2024-01-01", "enter")
 	assertShows(t, h, "is no time at which a user can end")
 	for range len("never2024-01-01") {
 		h.Press("backspace")
@@ -321,4 +323,16 @@ func TestUserAddChecksItsFields(t *testing.T) {
 	h.Settle()
 	assertCalls(t, f, "user-add "+id+" member")
 	assertShows(t, h, "Not done: user add", "is a user already.", "Do: ")
+}
+
+// TestLimitOfAnEndedMigration: the limit of a migration that was aborted was meant for that one.
+func TestLimitOfAnEndedMigration(t *testing.T) {
+	t.Parallel()
+	state := tuitest.Aborted()
+	state.Migration.Options.Rate = 2345
+	h, _ := newHarness(t, state)
+	h.Press("6", "b")
+	assertShows(t, h, "rows per second")
+	assertHides(t, h, "2345")
+	assertHides(t, h, "2,345")
 }

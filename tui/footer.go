@@ -10,13 +10,14 @@ import (
 	"unibus/tui/widget"
 )
 
-// footer shows the prompt, a toast, the running action or the keys that work now. A sentence is
-// wrapped, and never cut: it may say what was not done.
+// footer shows the prompt, or the running action or the keys that work now, and above them a toast. A
+// sentence is wrapped, and never cut: it may say what was not done. It never hides the keys.
 func (m *Model) footer(rc page.RenderContext) []string {
 	t := m.theme
+	m.hints = nil
 	switch {
 	case m.toast.text != "" && m.prompt == nil:
-		return widget.PaintWrapped(t, m.toast.tone, widget.Sanitize(m.toast.text), m.width)
+		return append(widget.PaintWrapped(t, m.toast.tone, widget.Sanitize(m.toast.text), m.width), " "+m.footerLine(rc))
 	case m.prompt != nil:
 		return m.prompt.View(t, m.width, m.toast.text)
 	}
@@ -28,26 +29,32 @@ func (m *Model) footerLine(rc page.RenderContext) string {
 	t := m.theme
 	switch {
 	case m.openDialog != nil && m.openDialog.messageOnly:
-		return m.drawKeyHints([]page.KeyHint{{Key: "esc", Does: "close"}})
+		return m.drawKeyHints(m.openDialog.messageHints())
 	case m.openDialog != nil && !m.openDialog.dialog.AcceptsKeys():
 		return t.Paint(theme.Dim, "a dialog has opened   esc cancel")
 	case m.openDialog != nil:
-		return m.drawKeyHints([]page.KeyHint{{Key: "tab", Does: "next"}, {Key: "enter", Does: "choose"}, {Key: "esc", Does: "cancel"}})
+		return m.drawKeyHints(m.openDialog.keyHints())
 	case m.running != nil:
 		return t.Paint(theme.Accent, m.waitingText())
 	case m.lookUp != nil:
 		return t.Paint(theme.Accent, widget.Truncate(t, "Looking up "+widget.Sanitize(m.lookUp.what)+"; esc cancels.", m.width-2))
+	case m.exporting != nil:
+		return t.Paint(theme.Accent, "Exporting "+m.exporting.name+"; esc ends it, and nothing is written.")
 	case m.help != nil:
 		return m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
+	case m.columns != nil:
+		return m.drawKeyHints(columnHints())
+	case m.clusters != nil:
+		return m.drawKeyHints([]page.KeyHint{{Key: "enter", Does: "switch"}, {Key: "r", Does: "ask again"}, {Key: "esc", Does: "close"}})
 	case m.guide != nil:
-		return m.drawKeyHints(m.guide.keyHints())
+		return m.drawKeyHints(m.shown(m.guide.keyHints()...))
 	}
 	return m.drawKeyHints(m.keyHints(rc))
 }
 
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
-	hints := p.KeyHints(rc)
+	hints := m.shown(p.KeyHints(rc)...)
 	if !p.ListsItsActions() {
 		hints = append(hints, m.actionHints(rc, false)...)
 	}
@@ -58,15 +65,30 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	if does := m.escapeHint(rc); does != "" && !slices.ContainsFunc(hints, func(h page.KeyHint) bool { return h.Key == "esc" }) {
 		hints = append(hints, page.KeyHint{Key: "esc", Does: does})
 	}
-	hints = append(hints, page.KeyHint{Key: ":", Does: "command"})
-	if p.IsFilterable() {
-		hints = append(hints, page.KeyHint{Key: "/", Does: "filter"})
+	if m.undo != nil {
+		hints = append(hints, m.shown(page.KeyHint{Key: "z", Does: "undo"})...)
 	}
-	hints = append(hints, page.KeyHint{Key: "space", Does: spaceHint})
+	hints = append(hints, m.shown(page.KeyHint{Key: ":", Does: "command"})...)
+	if p.IsFilterable() {
+		hints = append(hints, m.shown(page.KeyHint{Key: "/", Does: "filter"})...)
+	}
+	hints = append(hints, m.shown(page.KeyHint{Key: "space", Does: spaceHint})...)
+	if _, ok := p.(page.Exporter); ok && !m.cfg.NoFiles {
+		hints = append(hints, m.shown(page.KeyHint{Key: "x", Does: "export"})...)
+	}
 	if !p.ListsItsActions() {
 		hints = append(hints, m.actionHints(rc, true)...)
 	}
-	return append(hints, page.KeyHint{Key: "?", Does: "help"})
+	return append(hints, m.shown(page.KeyHint{Key: "?", Does: "help"})...)
+}
+
+// shown are hints with the keys in force.
+func (m *Model) shown(hints ...page.KeyHint) []page.KeyHint {
+	out := make([]page.KeyHint, len(hints))
+	for i, h := range hints {
+		out[i] = page.KeyHint{Key: m.keys.Shown(m.currentPage().Name(), h.Key), Does: h.Does}
+	}
+	return out
 }
 
 // actionHints are those of the page's actions that can run now, the rare ones or the others.
@@ -116,8 +138,17 @@ func (m *Model) drawKeyHints(hints []page.KeyHint) string {
 		hints = append(hints[:len(hints)-2:len(hints)-2], hints[len(hints)-1])
 	}
 	var parts []string
+	at := 1
 	for _, h := range hints {
+		w := widget.Width(h.Key) + 1 + widget.Width(h.Does)
+		if !strings.Contains(h.Key, " ") { // one key
+			m.hints = append(m.hints, hintSpan{from: at, to: at + w, key: h.Key})
+		}
+		at += w + 3
 		parts = append(parts, t.Paint(theme.Accent, h.Key)+" "+t.Paint(theme.Dim, h.Does))
 	}
 	return strings.Join(parts, "   ")
 }
+
+// keyName is how a key, or several, is called that the console ships with.
+func (m *Model) keyName(key string) string { return m.keys.Shown(m.currentPage().Name(), key) }

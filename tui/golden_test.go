@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the goldens anew")
 
-var sizes = [][2]int{{80, 24}, {120, 40}, {200, 60}}
+var sizes = [][2]int{{60, 20}, {80, 24}, {120, 40}, {200, 60}}
 
 var goldenScreens = []struct {
 	name  string
@@ -28,7 +28,11 @@ var goldenScreens = []struct {
 	{"overview-sqlite", tuitest.OnSQLite, nil},
 	{"overview-healthy", tuitest.Healthy, nil},
 	{"overview-degraded", tuitest.Degraded, nil},
+	{"connecting", tuitest.Unreachable, nil},
 	{"overview-no-quorum", tuitest.NoQuorum, nil},
+	{"overview-backups", tuitest.BackedUp, nil},
+	{"overview-backup-failed", tuitest.BackupFailed, nil},
+	{"ask-backup-now", tuitest.BackedUp, []string{"b"}},
 	{"nodes", tuitest.Degraded, []string{"2"}},
 	{"overview-full-disk", tuitest.FullDisk, nil},
 	{"nodes-full-disk", tuitest.FullDisk, []string{"2"}},
@@ -71,6 +75,7 @@ var goldenScreens = []struct {
 	{"migrate-dry-run", tuitest.DryRun, []string{"6"}},
 	{"migrate-viewer", tuitest.CopyingAsViewer, []string{"6"}},
 	{"events", tuitest.Degraded, []string{"7"}},
+	{"incident", tuitest.Healthy, []string{"7", "down", "down", "enter"}},
 	{"rollout-safe", tuitest.SoftMode, []string{"8"}},
 	{"rollout-unsafe", tuitest.UnsafeToEnforce, []string{"8"}},
 	{"rollout-client", tuitest.UnsafeToEnforce, []string{"8", "down", "enter"}},
@@ -84,6 +89,7 @@ var goldenScreens = []struct {
 	{"guide-not-applicable", tuitest.Healthy, []string{":", "guide disk-wiped n9", "enter"}},
 	{"guides", tuitest.Healthy, []string{":", "guide", "enter"}},
 	{"help", tuitest.Healthy, []string{"?"}},
+	{"commands", tuitest.Healthy, []string{":", "user", "down", "down"}},
 	{"ask-start", tuitest.FilesDiffer, []string{"6", "b"}},
 	{"ask-limit", tuitest.CopyPaused, []string{"6", "L"}},
 	{"ask-abort", tuitest.Copying, []string{"6", "A"}},

@@ -59,6 +59,7 @@ func (m *Model) openGuide(words []string) {
 		return
 	}
 	m.resume()
+	m.clusters = nil
 	m.guide = &openGuide{guide: g, args: args, flags: m.cfg.Flags}
 	if r := m.round; r != nil && r.guide.Name == g.Name && slices.Equal(r.args, args) {
 		m.guide.since, m.guide.oldCAs = r.since, r.oldCAs
@@ -128,6 +129,11 @@ func (g *openGuide) fill(s *feed.Snapshot, now time.Time) {
 			g.report = g.guide.Fill(facts)
 			g.report.NeedsProof = true // another comparison may find something else
 		}
+	}
+	if node := g.report.NeedsRun; node != "" && s.Run.Value.Node == node {
+		facts.Runs = map[string]string{node: s.Run.Value.Run}
+		g.report = g.guide.Fill(facts)
+		g.report.NeedsRun = node // its next answer may be another
 	}
 	g.oldCAs = g.report.OldCAs
 	g.addFlags()

@@ -38,6 +38,28 @@ func TestGuideTicksWhileItIsOpen(t *testing.T) {
 	assertShows(t, h, "control plane")
 }
 
+// TestGuideAsksTheNodeItself: a node that was started a moment ago, and is not heard yet, is not
+// to be started again; nor is one to be restarted that does not answer any more.
+func TestGuideAsksTheNodeItself(t *testing.T) {
+	t.Parallel()
+	h, f := newHarness(t, tuitest.NoQuorum())
+	h.Press(":", "guide quorum-lost", "enter")
+	h.Tick()
+	assertShows(t, h, "Next: Start n2.")
+	f.Change(func(state *tuitest.ClusterState) { state.Runs = map[string]string{"n2": ""} })
+	h.Tick()
+	assertShows(t, h, "Next: Start n2.")
+	f.Change(func(state *tuitest.ClusterState) { state.Runs = map[string]string{"n2": "another run"} })
+	h.Tick()
+	h.Tick()
+	assertShows(t, h, "Wait: n2 has begun another run, and n1 has not heard it yet.")
+	h.Tick()
+	assertShows(t, h, "Wait: n2 has begun another run, and n1 has not heard it yet.")
+	f.Set(tuitest.Degraded())
+	h.Tick()
+	assertShows(t, h, "Next: Start n3.")
+}
+
 // TestGuideStopsAtAWrongReplica: the comparison counts, whatever the servers say.
 func TestGuideStopsAtAWrongReplica(t *testing.T) {
 	t.Parallel()

@@ -1,8 +1,11 @@
 package tui
 
 import (
+	"time"
+
 	"unibus/core"
 	"unibus/core/migrate"
+	"unibus/tui/feed"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -17,7 +20,7 @@ func (m *Model) clusterName() string {
 
 func (m *Model) styledClusterName() string {
 	c := m.clusterName()
-	return m.theme.ClusterStyle(c).Render(widget.Truncate(m.theme, c, 24))
+	return m.theme.NameStyle(c, m.cfg.Color).Render(widget.Truncate(m.theme, c, 24))
 }
 
 // currentVerdict is the verdict as a glyph and a word. After verdictMaxAge
@@ -31,6 +34,9 @@ func (m *Model) currentVerdict() (glyph, word string, tone theme.Tone) {
 		return m.theme.Glyphs.Unknown, "not known, was " + string(st.Value.Verdict), theme.Warn
 	}
 	glyph, tone = m.theme.Level(st.Value.Verdict)
+	if tone == theme.Good && !m.isLive(m.drawnAt) { // it may be over
+		tone = theme.Plain
+	}
 	return glyph, string(st.Value.Verdict), tone
 }
 
@@ -119,6 +125,24 @@ func (m *Model) operatorText() (name, role string) {
 	return t.Paint(theme.Plain, widget.Truncate(t, widget.Sanitize(op.Name), 16)+" "), t.Paint(theme.Plain, "("+role+")   ")
 }
 
+// liveMaxAge is the second between two polls, and what the answer may take.
+const liveMaxAge = 1200 * time.Millisecond
+
+// isLive is true if the status is of the last second. Only then is anything in the header green.
+func (m *Model) isLive(now time.Time) bool {
+	st := m.snapshot.Status
+	return m.pausedAt.IsZero() && st.Known() && st.Age(now) <= liveMaxAge
+}
+
+// pageFreshness is how current the page is, where it shows more than the status.
+func (m *Model) pageFreshness() (feed.Freshness, time.Duration) {
+	p, ok := m.currentPage().(page.Refresher)
+	if !ok || m.guide != nil {
+		return feed.Freshness{}, 0
+	}
+	return p.Refreshed(m.renderContext())
+}
+
 // connectionText tells how current the screen is, and which node it comes from.
 func (m *Model) connectionText() (state, from string) {
 	t, st := m.theme, m.snapshot.Status
@@ -134,5 +158,12 @@ func (m *Model) connectionText() (state, from string) {
 	case st.Stale(m.drawnAt, page.StatusMaxAge):
 		return t.Paint(theme.Warn, "no answer for "+widget.FormatDuration(st.Age(m.drawnAt))), ""
 	}
-	return t.Paint(theme.Good, "live"), t.Paint(theme.Dim, " from "+widget.Truncate(t, widget.Sanitize(node), 12))
+	tone := theme.Good
+	switch topic, maxAge := m.pageFreshness(); {
+	case maxAge > 0 && topic.Stale(m.drawnAt, maxAge):
+		return t.Paint(theme.Warn, "page not refreshed for "+widget.FormatDuration(topic.Age(m.drawnAt))), ""
+	case !m.isLive(m.drawnAt):
+		tone = theme.Plain
+	}
+	return t.Paint(tone, "live"), t.Paint(theme.Dim, " from "+widget.Truncate(t, widget.Sanitize(node), 12))
 }

@@ -31,21 +31,37 @@ func (m *Model) helpLines(w int) []string {
 	t := m.theme
 	head := func(s string) string { return " " + t.Paint(theme.Strong, s) }
 	row := func(key, does string) string {
+		key = m.keyName(key)
 		return "   " + t.Paint(theme.Accent, widget.PadRight(key, 12)) + " " + t.Paint(theme.Plain, does)
 	}
 	lines := []string{
 		head("Everywhere"),
 		row("1 to 9, Tab", "pages"), row(":", "commands; Tab completes, up and down recall earlier ones"),
-		row("/", "filter the list"), row("up down j k", "move or scroll; PgUp PgDn Home End too"),
+		row("/", "filter: ana in any case and with accents, !ana the others,"),
+		row("", "~an letters in order, role:admin a column, r/^a a pattern"),
+		row("up down j k", "move or scroll; PgUp PgDn Home End too"),
 		row("enter  esc", "open; back"), row("s  S", "sort by the next column; reverse the order"),
-		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on)"),
-		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
+		row("m  M", "on the users page: mark a user; mark all listed, or none"), row("y", "copy the id, by OSC 52 (tmux: set-clipboard on); again: the row,"),
+		row("", "the command, the report; in a question ctrl+y: the command"),
+		row("C", "choose the columns of a list; they are remembered"),
+		row("z", "take the last action back, where that is possible; it asks first"),
+		row("x", "export the whole filtered list as CSV or JSON; :export FILE"),
+		row("space", "pause or resume the screen (:pause-screen), not the cluster"), row("B", "turn the bell off or on; it rings when the verdict becomes worse"), row("q", "back; quit if nothing is open or marked (migrations continue)"), "",
 		head("Commands") + t.Paint(theme.Dim, "   type them after :"),
-		row("PAGE", "open a page by its name, or by the beginning of it"), row("theme NAME", "colors: "+theme.ModeNames()),
+		row("PAGE", "open a page by its name, or by the beginning of it"),
+	}
+	name := "theme NAME"
+	for _, l := range widget.Wrap("colors: "+theme.NamesOf(m.themes()), w-17) {
+		lines, name = append(lines, row(name, l)), ""
+	}
+	lines = append(
+		lines,
+		row("mouse", "take clicks and the wheel, or not; Shift then selects text"),
+		row("context", "other clusters, with their verdicts; enter switches"),
 		row("guide NAME", "a checklist for when something is broken; :guide lists them"),
 		row("help  quit", "this list; end the console"), "",
-		head("Actions") + t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
-	}
+		head("Actions")+t.Paint(theme.Dim, "   type the name after : or press the key on its page"),
+	)
 	for _, a := range m.actions {
 		lines = append(lines, m.helpActionLines(a, w)...)
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestHelpIsNotTruncated(t *testing.T) {
 	t.Parallel()
-	for _, size := range sizes {
+	for _, size := range sizes[1:] { // the smallest shows no help
 		cfg, _ := newConfig(tuitest.Healthy())
 		h := tuitest.NewHarness(cfg, size[0], size[1])
 		h.Press("?")

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -8,6 +9,7 @@ import (
 
 	"unibus/tui/action"
 	"unibus/tui/feed"
+	"unibus/tui/keymap"
 	"unibus/tui/page"
 	"unibus/tui/page/audit"
 	"unibus/tui/page/buckets"
@@ -18,6 +20,7 @@ import (
 	"unibus/tui/page/rollout"
 	"unibus/tui/page/rooms"
 	"unibus/tui/page/users"
+	"unibus/tui/statefile"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
@@ -31,13 +34,25 @@ type Client interface {
 // Config configures a console. Only Client is required.
 type Config struct {
 	Client    Client
-	ReadOnly  bool   // disables every action that changes the cluster
-	Theme     string // auto, dark, light, basic or mono; "" is auto
-	ASCII     bool   // draw ASCII glyphs only
-	Unicode   bool   // draw other characters although the locale has none
+	ReadOnly  bool         // disables every action that changes the cluster
+	Remote    bool         // another machine shows the console, over SSH: ReadOnly and NoFiles are set, too
+	Theme     string       // auto, or the name of a skin; "" is auto
+	Skins     []theme.Skin // the operator's own
+	ASCII     bool         // draw ASCII glyphs only
+	Mouse     bool         // take clicks and the wheel; :mouse turns it off and on
+	NoBell    bool         // do not ring when the verdict becomes worse; B turns it on
+	Unicode   bool         // draw other characters although the locale has none
 	Version   string
 	Flags     string           // appended to the command lines that the console shows: --server … --identity …
 	ReportDir string           // reports are saved here; "" is the working directory
+	NoFiles   bool             // it runs on another machine than its operator: it writes no files
+	State     *statefile.Store // what is remembered from one session to the next; nil: nothing
+	Notice    string           // shown when the console begins: what of the configuration does not hold
+	Keys      *keymap.Map      // nil: those that the console ships with
+	Clusters  Clusters         // nil: the operator has named none
+	Context   string           // the name of the cluster that Client is connected to; "" if it has none
+	Color     string           // of the cluster's name; "": by its name
+	Close     func()           // closes Client, once the operator has switched to another cluster
 	Suspender Suspender        // nil: Ctrl-Z only says that it does nothing
 	Now       func() time.Time // nil is time.Now; its location is the one that times are shown in
 }
@@ -49,7 +64,7 @@ const (
 )
 
 const (
-	drawInterval  = 100 * time.Millisecond // new data redraws at most this often; a key redraws at once
+	drawInterval  = 200 * time.Millisecond // new data redraws at most this often; a key redraws at once
 	verdictMaxAge = 10 * time.Second       // an older verdict is shown as not known
 	toastDuration = 8 * time.Second
 	acceptDelay   = 300 * time.Millisecond // time without a key before a dialog takes an answer
@@ -60,8 +75,10 @@ const (
 type Model struct {
 	cfg       Config
 	feed      *feed.Feed
-	actions   []action.Action
+	keys      keymap.Map
+	actions   []action.Action // with the keys in force
 	pages     []page.Page
+	panels    []panel
 	pageIndex int
 	filters   []string // by page
 
@@ -80,15 +97,25 @@ type Model struct {
 	pausedAt           time.Time         // zero while the screen is live
 	pausedSubscription feed.Subscription // what was polled when the pause began
 
+	copies     copies
+	completion completion
+	undo       *action.Undo // of the last action, nil if nothing takes it back
 	prompt     *widget.Prompt
 	history    []string
 	openDialog *dialogState
 	help       *help
-	guide      *openGuide // instead of the page, nil if none
-	round      *openGuide // the last guide that was closed before it was done
+	columns    *columnChooser // nil unless it is open
+	guide      *openGuide     // instead of the page, nil if none
+	round      *openGuide     // the last guide that was closed before it was done
 	toast      toast
-	running    *runningAction // the action that has not returned, nil if none
-	lookUp     *lookUp        // the typed command that waits for its users, nil if none
+	bell       bell
+	running    *runningAction  // the action that has not returned, nil if none
+	exporting  *runningExport  // nil if none
+	mouse      bool            // the terminal reports clicks and the wheel
+	hints      []hintSpan      // the keys that the footer shows
+	clusters   *switcher       // instead of the page, nil if it is closed
+	feeds      chan *feed.Feed // the feed of the next cluster, for RunFeed
+	lookUp     *lookUp         // the typed command that waits for its users, nil if none
 
 	lastScreen string // reused until something changes
 	dirty      bool
@@ -99,6 +126,7 @@ type toast struct {
 	text  string
 	tone  theme.Tone
 	until time.Time
+	over  func(*feed.Snapshot) bool // nil, or true once what it says is over
 }
 
 // New creates a console. It makes no request until its feed runs.
@@ -106,20 +134,31 @@ func New(cfg Config) *Model {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	mode, _ := theme.ParseMode(cfg.Theme) // an unknown name is Auto
 	m := &Model{
 		cfg: cfg, feed: feed.New(feed.Config{Client: cfg.Client, Now: cfg.Now, Sanitize: widget.Sanitize}),
-		actions: action.Table(), themeChoice: mode, colorProfile: colorprofile.TrueColor,
+		themeChoice: theme.Auto, colorProfile: colorprofile.TrueColor,
 		pages:   []page.Page{overview.New(), nodes.New(), buckets.New(), users.New(), rooms.New(), migrate.New(), events.New(), rollout.New(), audit.New()},
-		drawnAt: cfg.Now(), dirty: true,
+		drawnAt: cfg.Now(), dirty: true, bell: bell{off: cfg.NoBell}, history: cfg.State.State().History, feeds: make(chan *feed.Feed, 1), mouse: cfg.Mouse,
 	}
-	m.filters = make([]string, len(m.pages))
+	if t := theme.Mode(cfg.Theme); slices.Contains(m.themes(), t) {
+		m.themeChoice = t
+	}
+	m.keys = keymap.Default(action.Table())
+	if cfg.Keys != nil {
+		m.keys = *cfg.Keys
+	}
+	m.actions = m.keys.Actions()
+	m.filters, m.panels = make([]string, len(m.pages)), newPanels()
 	m.snapshot = m.feed.Snapshot()
 	m.applyTheme()
+	m.showRememberedColumns()
+	if cfg.Notice != "" {
+		m.showToast(theme.Warn, cfg.Notice)
+	}
 	return m
 }
 
-// Feed returns the feed of the console's snapshots; Run starts it.
+// Feed returns the feed of the console's snapshots; RunFeed runs it.
 func (m *Model) Feed() *feed.Feed { return m.feed }
 
 // applyTheme selects the theme from the operator's choice and the terminal's
@@ -138,20 +177,20 @@ func (m *Model) applyTheme() {
 	if m.noColor || m.colorProfile < colorprofile.ANSI {
 		mode = theme.Mono
 	}
-	m.theme = theme.New(mode, m.cfg.ASCII || m.asciiOnly())
+	m.theme = theme.NewOf(m.skin(mode), m.cfg.ASCII || m.asciiOnly())
 	m.dirty = true
 }
 
 // renderContext is what the current page draws from.
 func (m *Model) renderContext() page.RenderContext {
 	return page.RenderContext{
-		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.width, Height: m.height - linesAroundPage,
-		Filter: m.filters[m.pageIndex], UnselectedInput: m.actionInput(action.Selection{}),
+		Snapshot: m.snapshot, Theme: m.theme, Now: m.displayTime(), Width: m.pageWidth(), Height: max(1, m.height-linesAroundPage-len(m.alertLines())),
+		Filter: m.filters[m.pageIndex], UnselectedInput: m.actionInput(action.Selection{}), Actions: m.actions,
 	}
 }
 
 func (m *Model) actionInput(sel action.Selection) action.Input {
-	return action.Input{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, Now: m.displayTime()}
+	return action.Input{Snapshot: m.snapshot, Selected: sel, ReadOnly: m.cfg.ReadOnly, Flags: m.cfg.Flags, ReportDir: m.cfg.ReportDir, NoFiles: m.cfg.NoFiles, Remote: m.cfg.Remote, Now: m.displayTime()}
 }
 
 // displayTime is the time that the screen shows. It stands still during a pause,

@@ -34,7 +34,7 @@ func TestStaleFiguresAreDim(t *testing.T) {
 	for page, texts := range map[string][]string{
 		"1": {"n1 leads for 3 h 12 m", "● n1"},
 		"2": {"3 of 3 nodes answer.", "● n2"},
-		"3": {"● UNIBUS_users"},
+		"3": {"● rooms "},
 	} {
 		h.Press(page)
 		for _, x := range texts {
@@ -219,7 +219,7 @@ func TestActionsApplyToTheOpenRow(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())
 	h.Press("3", "down", "enter", "/", "users", "enter")
-	assertShows(t, h, "UNIBUS_rooms  3 of 3 current")
+	assertShows(t, h, "rooms  3 of 3 current", "stream      UNIBUS_rooms")
 	h.Press("d")
 	h.Settle()
 	assertShows(t, h, "unibusd step-down UNIBUS_rooms")
@@ -265,7 +265,9 @@ func TestCopyTakesTheOpenRow(t *testing.T) {
 	assertShows(t, h, "Copied", tuitest.Healthy().Audit[0].Verb)
 	h, _ = newHarness(t, tuitest.Healthy())
 	h.Press("7", "enter", "/", "zzz", "enter", "y")
-	assertShows(t, h, "Copied the event")
+	if got := strings.Join(strings.Fields(h.Screen()), " "); !strings.Contains(got, "Copied the event; to copy by hand: 2026-11-22T12:03:58Z UNIBUS_rooms_by_member n3 leads rooms_by_member, was n2") {
+		t.Errorf("copied:\n%s", h.Screen())
+	}
 }
 
 // TestOpenRowScrolls: an open row that is taller than the page says so, and shows the rest.

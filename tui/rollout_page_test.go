@@ -22,6 +22,11 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 	differ.Rollout.Safe, differ.Rollout.Verdict = false, "not safe: the nodes differ in bus-tls"
 	fresh := tuitest.SoftMode()
 	fresh.Rollout.Nodes["n3"] = admin.RolloutNode{Active: fresh.Rollout.Nodes["n1"].Active, Since: core.MillisOf(tuitest.Now.Add(-40 * 1e9))}
+	longSoft := tuitest.SoftMode()
+	for name, n := range longSoft.Rollout.Nodes {
+		n.Since -= 24 * 3600 * 1000
+		longSoft.Rollout.Nodes[name] = n
+	}
 	silent := tuitest.SoftMode()
 	for _, n := range []string{"n1", "n2", "n3"} {
 		silent.Rollout.Nodes[n] = admin.RolloutNode{Unknown: true}
@@ -32,8 +37,9 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 		texts []string
 	}{
 		"enforced":   {tuitest.Healthy(), []string{"● Enforce is active on every node", "Nodes in enforce mode record nothing"}},
-		"safe":       {tuitest.SoftMode(), []string{"● Safe to enforce:", "covers 3 h", "one after the other with --bus-auth enforce", "· soft", "None so far."}},
-		"fresh":      {fresh, []string{"The shortest record covers 40 s"}},
+		"safe":       {longSoft, []string{"● Safe to enforce:", "for a day or longer", "one after the other with --bus-auth enforce", "· soft", "None so far."}},
+		"some hours": {tuitest.SoftMode(), []string{"? Nothing speaks against enforce so far", "covers only 3 h", "wait until the records cover a day", "· soft", "None so far."}},
+		"fresh":      {fresh, []string{"? Nothing speaks against enforce so far", "covers only 40 s"}},
 		"unsafe":     {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 clients would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no space to record 3 admissions."}},
 		"silent":     {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 did not report"}},
 		"all silent": {silent, []string{"start unibusd on n1, n2 and n3, or see page 2"}},
@@ -67,7 +73,7 @@ func TestRolloutPageFollowsTheCluster(t *testing.T) {
 	term.Press("8")
 	waitFor(t, term, "46 clients would be denied on n1, n2", "203.0.113.12")
 	f.Set(tuitest.SoftMode())
-	waitFor(t, term, "Safe to enforce", "None so far.")
+	waitFor(t, term, "Nothing speaks against enforce", "None so far.")
 	f.Set(tuitest.Degraded())
 	term.Press("1", "8") // opening a page polls at once
 	waitFor(t, term, "no answer from n3", "unknown: no answer")

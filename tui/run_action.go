@@ -11,6 +11,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/tui/action"
+	"unibus/tui/feed"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
@@ -66,6 +67,7 @@ type actionDoneMsg struct {
 	text    string
 	err     error
 	command string
+	done    action.Done
 }
 
 // runAction calls the cluster outside of Update and returns with an
@@ -82,7 +84,8 @@ func (m *Model) runAction(act action.Action, s action.Input, values []string) te
 		if err != nil {
 			changed.IDs = running.changed()
 		}
-		return actionDoneMsg{action: act, changed: changed, text: text, err: err, command: command}
+		done := action.Done{Before: s, Changed: running.changed(), Values: values}
+		return actionDoneMsg{action: act, changed: changed, text: text, err: err, command: command, done: done}
 	}
 }
 
@@ -93,24 +96,42 @@ func (m *Model) handleActionDone(d actionDoneMsg) tea.Cmd {
 		p.ActionDone(d.changed)
 	}
 	m.openDialog = nil // it can only ask whether to quit while the action runs
+	undo := m.noteUndo(d)
 	if d.err != nil {
-		return m.showFailure(d)
+		return m.showFailure(d, undo)
 	}
 	if first, rest, ok := strings.Cut(d.text, "\n"); ok {
-		return m.showDialog(newMessage(first, strings.Split(rest, "\n")...))
+		return m.showDialog(newMessage(first, append(strings.Split(rest, "\n"), withoutEmpty(undo)...)...).undoable(undo))
 	}
 	text := strings.TrimSuffix(d.text, ".") + "."
 	if d.action.Confirmation == action.NoConfirmation && !d.action.ChangesNothing {
 		text += " Same as: " + d.command
 	}
-	if widget.Width(text) > m.width-4 {
-		return m.showDialog(newMessage("Done", text))
+	if undo != "" {
+		text += " " + undo
+	}
+	if widget.Width(text) > 2*(m.width-4) {
+		return m.showDialog(newMessage("Done", text).undoable(undo))
 	}
 	m.showToast(theme.Good, text)
+	if d.action.IsOver != nil {
+		answers := m.snapshot.Migration.Answers
+		m.toast.over = func(snap *feed.Snapshot) bool { // the answer that was there may be of before
+			return snap.Migration.Answers > answers+1 && d.action.IsOver(action.Input{Snapshot: snap})
+		}
+	}
 	return nil
 }
 
-func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
+// withoutEmpty is a paragraph, none for "".
+func withoutEmpty(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+func (m *Model) showFailure(d actionDoneMsg, undo string) tea.Cmd {
 	e := core.AsError(d.err)
 	title := "Not done: " + d.action.Name
 	lines := []string{widget.Sentence(e.Text)}
@@ -124,5 +145,6 @@ func (m *Model) showFailure(d actionDoneMsg) tea.Cmd {
 	if e.Next != "" {
 		lines = append(lines, "Do: "+e.Next)
 	}
-	return m.showDialog(newMessage(title, lines...))
+	lines = append(lines, withoutEmpty(undo)...)
+	return m.showDialog(newMessage(title, lines...).undoable(undo))
 }

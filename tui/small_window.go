@@ -2,8 +2,14 @@ package tui
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"unibus/tui/page"
+	"unibus/tui/widget"
 )
 
 // windowTooSmall is true when neither pages nor dialogs fit into the window.
@@ -21,12 +27,12 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 	return nil
 }
 
-// smallWindowLines are shown instead of a page. They include the verdict and what to do.
+// smallWindowLines are shown instead of a page: what interrupts, then the verdict and what to do.
 func (m *Model) smallWindowLines() []string {
-	lines := []string{fmt.Sprintf("This console needs %d x %d; the window is %d x %d. q quits.", minWidth, minHeight, m.width, m.height)}
+	var lines []string
 	switch {
 	case m.openDialog != nil && m.openDialog.asksToQuit:
-		lines = append(lines, m.waitingText(), "q quits anyway, esc stays.")
+		lines = append(lines, m.waitingText(), m.keyName("q")+" quits anyway, esc stays.")
 	case m.openDialog != nil && m.openDialog.messageOnly:
 		lines = append(lines, "A message is open: esc closes it.")
 	case m.openDialog != nil:
@@ -37,13 +43,28 @@ func (m *Model) smallWindowLines() []string {
 	if m.toast.text != "" {
 		lines = append(lines, m.toast.text)
 	}
+	lines = append(lines, m.smallVerdictLines()...)
 	if m.guide != nil {
-		return append(lines, m.guide.openStepLines()...)
+		lines = append(lines, m.guide.openStepLines()...)
 	}
-	st := m.snapshot.Status.Value
-	lines = append(lines, st.Sentence)
-	if st.Do != "" {
-		lines = append(lines, "Do: "+st.Do)
+	return append(lines, fmt.Sprintf("The pages need %d x %d; the window is %d x %d. %s quits.", minWidth, minHeight, m.width, m.height, m.keyName("q")))
+}
+
+// smallVerdictLines are the verdict's sentence and the next step, or why there is none.
+func (m *Model) smallVerdictLines() []string {
+	rc := m.renderContext()
+	rc.Width = m.width
+	st := rc.Snapshot.Status
+	var lines []string
+	for _, l := range slices.Concat(rc.WaitingLines("the first answer", st.Freshness), rc.StaleLines(st.Freshness, page.StatusMaxAge)) {
+		lines = append(lines, strings.TrimSpace(ansi.Strip(l)))
+	}
+	if !st.Known() {
+		return lines
+	}
+	lines = append(lines, widget.GroupCounts(st.Value.Sentence))
+	if st.Value.Do != "" {
+		lines = append(lines, "Do: "+st.Value.Do)
 	}
 	return lines
 }

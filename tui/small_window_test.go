@@ -59,7 +59,7 @@ func TestSmallWindowShowsTheVerdict(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.NoQuorum())
 	h.Send(tea.WindowSizeMsg{Width: 60, Height: 20})
-	assertShows(t, h, "This console needs 80 x 24; the window is 60 x 20.", "✖ critical", "n2 and n3 do not answer.")
+	assertShows(t, h, "The pages need 80 x 24; the window is 60 x 20.", "✖ critical", "n2 and n3 do not answer.")
 	h.Send(tea.WindowSizeMsg{})
 	if got := strings.TrimSpace(h.Screen()); got != "" {
 		t.Errorf("0x0 shows %q", got)

@@ -43,7 +43,7 @@ func (m *Model) handleJobSignal(msg jobSignalMsg) tea.Cmd {
 
 func (m *Model) handleResumed(msg resumedMsg) {
 	if !msg.stopped {
-		m.showToast(theme.Warn, "Ctrl-Z does nothing here: no shell waits that could continue the console. q quits.")
+		m.showToast(theme.Warn, "Ctrl-Z does nothing here: no shell waits that could continue the console. "+m.keyName("q")+" quits.")
 	}
 }
 

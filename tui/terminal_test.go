@@ -117,12 +117,12 @@ func TestEventsFollowToAnotherNode(t *testing.T) {
 	term, f := startTerminal(t, tuitest.Healthy(), 100, 30)
 	waitFor(t, term, "live from n1")
 	term.Press("7")
-	waitFor(t, term, "4 events")
+	waitFor(t, term, "1 incident and 4 other events")
 	f.Change(func(state *tuitest.ClusterState) {
 		state.Status.From = "n2"
-		state.Events = append(state.Events[3:4:4], cluster.Event{Seq: 1, At: core.MillisOf(tuitest.Now), Level: cluster.Critical, About: "n1", Text: "n1 does not answer"})
+		state.Events = append(state.Events[:4:4], cluster.Event{Seq: 5, At: core.MillisOf(tuitest.Now), Level: cluster.Critical, About: "n1", Text: "n1 does not answer"})
 	})
-	waitFor(t, term, "live from n2", "n1 does not answer", "5 events")
+	waitFor(t, term, "live from n2", "n1 does not answer", "1 incident and 5 other events")
 }
 
 func TestResizeAndQuit(t *testing.T) {
@@ -130,7 +130,7 @@ func TestResizeAndQuit(t *testing.T) {
 	term, _ := startTerminal(t, tuitest.Healthy(), 120, 40)
 	waitFor(t, term, "live from n1")
 	term.Resize(60, 15)
-	waitFor(t, term, "needs 80 x 24")
+	waitFor(t, term, "need 80 x 24")
 	term.Resize(0, 0)
 	term.Resize(80, 24)
 	waitFor(t, term, "RECENT")

@@ -1,8 +1,6 @@
 package tui
 
 import (
-	"strings"
-
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
@@ -24,6 +22,7 @@ func (m *Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	if m.guide != nil {
 		m.guide.fill(m.snapshot, m.displayTime())
 		wanted.UserKey = m.guide.guide.NeedsUserKey(m.guide.args)
+		wanted.RunOf = m.guide.report.NeedsRun
 		wanted.Replicas, wanted.Trusted = m.guide.report.NeedsProof, m.guide.guide.NeedsTrusted()
 	}
 	if missing := m.missingInPause(wanted, m.pageIndex != before); missing != "" {
@@ -38,11 +37,12 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case TickMsg:
 		m.refreshSnapshot()
-		return tick()
+		return tea.Batch(m.ring(), tick())
 	case tea.KeyPressMsg:
 		return m.handleKey(msg)
 	case tea.PasteMsg:
 		m.handlePaste(msg)
+		return m.completeArgument()
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
 	case acceptKeysMsg:
@@ -51,8 +51,20 @@ func (m *Model) handle(msg tea.Msg) tea.Cmd {
 		return m.handleFound(msg)
 	case actionDoneMsg:
 		return m.handleActionDone(msg)
+	case completionMsg:
+		return m.handleCompletion(msg)
+	case exportDoneMsg:
+		return m.handleExportDone(msg)
+	case stateSavedMsg:
+		m.showToast(theme.Warn, msg.notice)
 	case jobSignalMsg:
 		return m.handleJobSignal(msg)
+	case tea.MouseClickMsg:
+		return m.handleClick(msg)
+	case tea.MouseWheelMsg:
+		return m.handleWheel(msg)
+	case probedMsg, openedMsg:
+		return m.handleClustersMsg(msg)
 	case resumedMsg:
 		m.handleResumed(msg)
 	default:
@@ -71,6 +83,7 @@ func (m *Model) handleTerminalMsg(msg tea.Msg) {
 	case tea.EnvMsg:
 		m.noColor = msg.Getenv("NO_COLOR") != ""
 		m.localeIsASCII = !core.IsUTF8Locale(msg)
+		m.bell.readEnvironment(msg)
 	case tea.ModeReportMsg:
 		if msg.Mode == ansi.ModeUnicodeCore { // as Bubble Tea decides it
 			m.measuresClusters = msg.Value == ansi.ModeReset || msg.Value == ansi.ModeSet || msg.Value == ansi.ModePermanentlySet
@@ -88,10 +101,10 @@ func (m *Model) refreshSnapshot() {
 	if snap := m.feed.Snapshot(); m.pausedAt.IsZero() && snap.Version != m.snapshot.Version {
 		m.snapshot, m.dirty = snap, true
 	}
-	if now.Unix() != m.drawnAt.Unix() {
+	if now.Unix() != m.drawnAt.Unix() || m.isLive(now) != m.isLive(m.drawnAt) {
 		m.dirty = true
 	}
-	if m.toast.text != "" && now.After(m.toast.until) {
+	if m.toast.text != "" && (now.After(m.toast.until) || m.toast.over != nil && m.toast.over(m.snapshot)) {
 		m.toast, m.dirty = toast{}, true
 	}
 	if m.dirty {
@@ -114,13 +127,14 @@ func (m *Model) handlePaste(msg tea.PasteMsg) {
 }
 
 func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
-	key := k.String()
+	pressed := k.String()
+	key := m.keys.Translate(m.currentPage().Name(), pressed)
 	switch {
-	case key == "ctrl+c" && m.prompt != nil && !m.windowTooSmall():
+	case pressed == "ctrl+c" && m.prompt != nil && !m.windowTooSmall():
 		return m.handlePromptKey(k) // cancels the prompt instead of quitting
-	case key == "ctrl+c":
+	case pressed == "ctrl+c":
 		return m.quit()
-	case key == "ctrl+z":
+	case pressed == "ctrl+z":
 		return m.suspend()
 	case m.windowTooSmall():
 		return m.handleSmallWindowKey(key)
@@ -133,26 +147,30 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 			m.help = nil
 		}
 		return nil
+	case m.columns != nil:
+		return m.handleColumnKey(pressed)
+	case m.clusters != nil && key != ":": // its keys are its own
+		return m.handleClustersKey(pressed)
 	case m.guide != nil && m.guide.scroll.HandleKey(key):
 		return nil
 	case m.guide != nil:
 		return m.handleGuideKey(key)
 	}
-	return m.handlePageKey(key)
+	return m.handlePageKey(key, pressed)
 }
 
 // handlePageKey offers a key first to the page, then to the page's actions, then
-// to the global keys.
-func (m *Model) handlePageKey(key string) tea.Cmd {
+// to the global keys. key is the pressed one as the page knows it; actions have the keys in force.
+func (m *Model) handlePageKey(key, pressed string) tea.Cmd {
 	rc := m.renderContext()
 	if r := m.currentPage().HandleKey(rc, key); r.Handled {
 		m.openTarget(r)
 		if r.Notice != "" {
 			m.showToast(theme.Warn, r.Notice)
 		}
-		return nil
+		return m.completeArgument()
 	}
-	if a, ok := action.ByKey(m.actions, m.currentPage().Name(), key); ok {
+	if a, ok := action.ByKey(m.actions, m.currentPage().Name(), pressed); ok {
 		return m.startAction(a, m.currentPage().Selection(rc))
 	}
 	if len(key) == 1 && key[0] >= '1' && int(key[0]-'1') < len(m.pages) {
@@ -180,7 +198,7 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 	case "shift+tab":
 		m.showPage((m.pageIndex + len(m.pages) - 1) % len(m.pages))
 	case ":":
-		m.openPrompt(widget.NewPrompt(":", "", m.completions(), m.history))
+		m.openPrompt(widget.NewPrompt(":", "", m.suggestions, m.history))
 	case "/":
 		if !m.currentPage().IsFilterable() {
 			m.showToast(theme.Dim, "This page has no list to filter.")
@@ -193,14 +211,25 @@ func (m *Model) handleGlobalKey(rc page.RenderContext, key string) tea.Cmd {
 		m.togglePause()
 	case "y":
 		return m.copyToClipboard(rc)
+	case "B":
+		m.toggleBell()
+	case "x":
+		return m.startExport("")
+	case "z":
+		return m.undoLast()
+	case "C":
+		m.chooseColumns()
 	}
 	return nil
 }
 
-// openTarget opens the guide, or the page and the row, that a page's key leads to.
+// openTarget opens the guide, the command line, or the page and the row, that a page's key leads to.
 func (m *Model) openTarget(r page.KeyResult) {
 	if r.Guide != nil {
 		m.openGuide(r.Guide)
+	}
+	if r.Command != "" {
+		m.openPrompt(widget.NewPrompt(":", r.Command, m.suggestions, m.history))
 	}
 	if r.Goto == "" {
 		return
@@ -217,10 +246,11 @@ func (m *Model) openTarget(r page.KeyResult) {
 
 func (m *Model) showPage(i int) {
 	m.closeGuide()
+	m.clusters = nil
 	m.pageIndex = i
 }
 
-// goBack closes the innermost thing: the toast, a command that waits for its users, the open row, the filter, the
+// goBack closes the innermost thing: the toast, a command that waits for its users, an export, the open row, the filter, the
 // marks, then the page. The filter goes before the marks so that the operator
 // sees which marks go. escapeHint names the steps after the open row.
 func (m *Model) goBack() {
@@ -229,6 +259,10 @@ func (m *Model) goBack() {
 		m.toast = toast{}
 	case m.lookUp != nil:
 		m.lookUp = nil
+	case m.exporting != nil:
+		m.exporting.end()
+		m.showToast(theme.Dim, "The export of "+m.exporting.name+" was ended: nothing was written.")
+		m.exporting = nil
 	case m.currentPage().GoBack():
 	case m.filters[m.pageIndex] != "":
 		m.filters[m.pageIndex] = ""
@@ -236,28 +270,4 @@ func (m *Model) goBack() {
 	default:
 		m.pageIndex = 0
 	}
-}
-
-func (m *Model) copyToClipboard(rc page.RenderContext) tea.Cmd {
-	name, text := m.currentPage().ClipboardText(rc)
-	if text = sanitizeLines(text); text == "" {
-		m.showToast(theme.Dim, "There is nothing to copy here.")
-		return nil
-	}
-	message := "Copied " + name + "; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
-	if widget.Width(message) > m.width-2 { // prefer the full id
-		message = "Copied; to copy by hand: " + strings.ReplaceAll(text, "\n", " ")
-	}
-	m.showToast(theme.Good, message)
-	return tea.SetClipboard(text)
-}
-
-// sanitizeLines sanitizes each line, because copied text is pasted into
-// terminals.
-func sanitizeLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = widget.Sanitize(l)
-	}
-	return strings.Join(lines, "\n")
 }

@@ -22,6 +22,7 @@ func (m *Model) View() tea.View {
 	}
 	v := tea.NewView(m.lastScreen)
 	v.AltScreen = true
+	v.MouseMode = m.mouseMode()
 	v.WindowTitle = m.windowTitle()
 	return v
 }
@@ -45,7 +46,7 @@ func (m *Model) draw() string {
 		body = m.drawBody(rc)
 	}
 	rule := widget.HorizontalRule(m.theme, m.width)
-	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, body, rule, strings.Join(footer, "\n")}, "\n")
+	screen := strings.Join([]string{m.header(), m.pageTabs(), rule, m.withAlert(body), rule, strings.Join(footer, "\n")}, "\n")
 	if m.openDialog != nil {
 		screen = widget.Overlay(screen, m.openDialog.dialog.View(m.theme, m.width, m.height-2), m.width, m.height)
 	}
@@ -56,15 +57,21 @@ func (m *Model) drawBody(rc page.RenderContext) string {
 	switch {
 	case m.help != nil:
 		return m.helpView(rc.Width, rc.Height)
+	case m.columns != nil:
+		return widget.Fit(m.theme, strings.Join(m.columnLines(), "\n"), rc.Width, rc.Height)
+	case m.clusters != nil:
+		return m.clustersView(rc.Width, rc.Height)
 	case m.guide != nil:
-		return m.guide.view(rc)
+		return m.withPanels(m.guide.view(rc), rc)
 	}
-	return widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height)
+	return m.withPanels(widget.Fit(m.theme, m.currentPage().View(rc), rc.Width, rc.Height), rc)
 }
 
 // pageTabs is the line of page names. In a narrow window they have one blank between them, and the
 // current one, which is marked, has no digit. In one that is narrower the last ones are digits only.
-func (m *Model) pageTabs() string {
+func (m *Model) pageTabs() string { return m.drawTabs(m.shownTabs()) }
+
+func (m *Model) shownTabs() []string {
 	labels, width := m.tabLabels(false)
 	if width > m.width {
 		labels, width = m.tabLabels(true)
@@ -76,7 +83,7 @@ func (m *Model) pageTabs() string {
 			labels[i] = short
 		}
 	}
-	return m.drawTabs(labels)
+	return labels
 }
 
 func (m *Model) tabLabels(narrow bool) (labels []string, width int) {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -15,6 +16,7 @@ import (
 	"unibus/core/admin"
 	"unibus/core/binding"
 	"unibus/core/keys"
+	"unibus/tui/settings"
 )
 
 // Connection is which cluster to talk to and as whom.
@@ -64,7 +66,7 @@ func (c *Connection) Flags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.Passphrase.FD, passphraseFlag, 0, "read the seed file's passphrase from this file descriptor N (default: ask on the terminal)")
 	fs.StringVar(&c.CA, "tls-ca", "", "certificate FILE of the CA that signed the nodes' certificates (alias: --ca)")
 	fs.BoolVar(&c.TLSFirst, "tls-first", false, "begin with TLS, for nodes that run with --tls-first")
-	fs.StringVar(&c.Context, "context", "", "take server, identity and CA from the context NAME of the nats CLI")
+	fs.StringVar(&c.Context, "context", "", "take server, identity and CA from the context NAME of the settings file or the nats CLI")
 	fs.StringVar(&c.ClusterKey, "cluster-key", "", "the public KEY that the cluster must prove (default: the one it proved first)")
 	fs.BoolVar(&c.Plaintext, "insecure-plaintext", false, "connect to other machines without TLS: a relay can read the traffic")
 	fs.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
@@ -96,42 +98,87 @@ func (c *Connection) Dial(ctx context.Context, name string) (*admin.Client, erro
 // Open connects with what Config returned, and remembers the cluster's key where
 // it was not known. A cluster that proves another key is refused in words.
 func (c *Connection) Open(ctx context.Context, cfg admin.ClientConfig) (*admin.Client, error) {
-	cl := admin.NewClient(cfg)
-	err := cl.Open(ctx)
-	if changed := new(binding.Changed); errors.As(err, &changed) {
-		return nil, c.refuse(changed)
-	}
+	cl, err := c.Try(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	if key := cl.ClusterKey(); c.ClusterKey == "" && key != "" && cl.Proven() {
-		c.pin(key, cfg.ClusterKey == "")
+	if said := c.remember(cl, cfg); said != "" {
+		fmt.Fprintln(os.Stderr, said)
 	}
 	return cl, nil
 }
 
-// refuse says where the key comes from that the cluster does not prove.
-func (c *Connection) refuse(changed *binding.Changed) error {
-	e := core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.Servers, ", "), changed)
-	if c.ClusterKey != "" {
-		return e.WithNext("look at --cluster-key and --server; on a node, this prints the right key: `unibusd cluster-key show --data DIR`")
+// Try connects with what Config returned, and remembers nothing.
+func (c *Connection) Try(ctx context.Context, cfg admin.ClientConfig) (*admin.Client, error) {
+	cl := admin.NewClient(cfg)
+	if err := cl.Open(ctx); err != nil {
+		return nil, c.explain(err)
 	}
-	return e.WithNext("ask the operators of the cluster whether its key was replaced; only if it was: unibusd cluster-key forget %s", changed.Pinned)
+	return cl, nil
 }
 
-// pin remembers the key for the next time, for every server that is named. Where
-// that is not possible the work goes on: the key is proven for this connection.
-func (c *Connection) pin(key string, first bool) {
+// firstTry is how long DialInTime waits before it goes on without a connection.
+const firstTry = 150 * time.Millisecond
+
+// DialInTime is Dial for what goes on without a connection: where no node answers at once it
+// returns a client that tries every server until ctx ends. See admin.Client.Attempts. What Dial
+// prints is given to say, from another goroutine.
+func (c *Connection) DialInTime(ctx context.Context, name string, say func(string)) (*admin.Client, error) {
+	cfg, err := c.Config(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	first := cfg
+	first.Connect = firstTry
+	cl, err := c.Open(ctx, first)
+	if core.KindOf(err) != core.KindUnavailable {
+		return cl, err
+	}
+	cl = admin.NewClient(cfg)
+	go func() {
+		if cl.OpenUntilDone(ctx, c.explain) {
+			say(c.remember(cl, cfg))
+		}
+	}()
+	return cl, nil
+}
+
+// explain is a cluster that proves another key, in words, and any other error as it is.
+func (c *Connection) explain(err error) error {
+	if changed := new(binding.Changed); errors.As(err, &changed) {
+		return c.refuse(changed)
+	}
+	return err
+}
+
+// remember keeps the key that the cluster proved for the next time, and returns what there
+// is to say of it. Where that is not possible the work goes on: it is proven for this connection.
+func (c *Connection) remember(cl *admin.Client, cfg admin.ClientConfig) string {
+	key := cl.ClusterKey()
+	if c.ClusterKey != "" || key == "" || !cl.Proven() {
+		return ""
+	}
 	known, err := keys.DefaultKnownClusters()
 	if err == nil {
 		err = known.Pin(c.Servers, key)
 	}
 	switch {
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "The cluster's key %s cannot be remembered: %v\n", key, err)
-	case first && known.Path != os.DevNull:
-		fmt.Fprintf(os.Stderr, "First contact with %s. The cluster proves the key %s, which is remembered in %s.\n", strings.Join(c.Servers, ", "), key, known.Path)
+		return fmt.Sprintf("The cluster's key %s cannot be remembered: %v", key, err)
+	case cfg.ClusterKey == "" && known.Path != os.DevNull:
+		return fmt.Sprintf("First contact with %s. The cluster proves the key %s, which is remembered in %s.", strings.Join(c.Servers, ", "), key, known.Path)
 	}
+	return ""
+}
+
+// refuse says where the key comes from that the cluster does not prove.
+func (c *Connection) refuse(changed *binding.Changed) error {
+	e := core.Errorf(core.KindRefused, "%s: %v", strings.Join(c.Servers, ", "), changed)
+	e.Err = changed
+	if c.ClusterKey != "" {
+		return e.WithNext("look at --cluster-key and --server; on a node, this prints the right key: `unibusd cluster-key show --data DIR`")
+	}
+	return e.WithNext("ask the operators of the cluster whether its key was replaced; only if it was: unibusd cluster-key forget %s", changed.Pinned)
 }
 
 // Config reads the files that the flags name and returns what a client needs.
@@ -208,15 +255,30 @@ func (c *Connection) identity(ctx context.Context) (keys.Identity, error) {
 		WithNext("give --identity FILE, a seed made by `unibusd keygen operator --out FILE`, or --identity agent:NKEY")
 }
 
-// fromContext fills in what the flags leave open from a context of the NATS CLI.
+// fromContext fills in what the flags leave open from a context of the settings file, else of the NATS CLI.
 func (c *Connection) fromContext() error {
 	if c.Context == "" {
 		return nil
+	}
+	own, err := settings.Read()
+	if err != nil {
+		return err
+	}
+	if found, ok := own.Contexts[c.Context]; ok {
+		c.fill(keys.Context{Servers: found.Servers, Seed: found.Identity, CA: found.CA, ClusterKey: found.ClusterKey, TLSFirst: found.TLSFirst})
+		c.Plaintext = c.Plaintext || found.Plaintext
+		return keys.CheckServers(own.Where("contexts."+c.Context+".server"), c.Servers)
 	}
 	found, err := keys.ReadContext(c.Context)
 	if err != nil {
 		return err
 	}
+	c.fill(found)
+	return nil
+}
+
+// fill takes what the flags leave open.
+func (c *Connection) fill(found keys.Context) {
 	if len(c.Servers) == 0 {
 		c.Servers = found.Servers
 	}
@@ -230,5 +292,4 @@ func (c *Connection) fromContext() error {
 		c.ClusterKey = found.ClusterKey
 	}
 	c.TLSFirst = c.TLSFirst || found.TLSFirst
-	return nil
 }

@@ -22,18 +22,26 @@ const maxPassphrase = 4096
 // Passphrase is where the passphrases of seed files come from: a file
 // descriptor, as a script gives it, or the terminal.
 type Passphrase struct {
-	FD int // 0: ask on the terminal
+	FD       int  // 0: ask on the terminal
+	NoPrompt bool // the console has the terminal: fail instead of asking there
 
 	given []byte // the first line of FD, which can be read once
 }
+
+// ErrPassphraseNeeded is why a protected seed cannot be used with NoPrompt.
+var ErrPassphraseNeeded = errors.New("a passphrase protects it, which only the start of the program asks for")
 
 // passphraseFlag is the name of the flag that sets FD.
 const passphraseFlag = "passphrase-fd"
 
 // Ask returns the passphrase of an existing file.
 func (p *Passphrase) Ask(file string) ([]byte, error) {
-	if p.FD != 0 {
+	switch {
+	case p.FD != 0:
 		return p.read()
+	case p.NoPrompt:
+		return nil, core.Errorf(core.KindInvalid, "%s: %w", file, ErrPassphraseNeeded).
+			WithNext("end the console and start it for this cluster: `unibus-tui --context NAME`")
 	}
 	return prompt("Passphrase of " + file + ": ")
 }

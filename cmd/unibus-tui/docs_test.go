@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"unibus/cmd/cli/clitest"
@@ -11,6 +12,13 @@ import (
 func TestReadersNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	clitest.Named(t, filepath.Join("..", ".."), root())
+	var variables []string
+	for _, name := range settingNames() {
+		variables = append(variables, variable(name))
+	}
+	if want := clitest.ConsoleVariables(); !slices.Equal(variables, want) {
+		t.Errorf("the console reads %v, and tests of documents know %v", variables, want)
+	}
 	flags := clitest.Flags(root())
 	for _, name := range clitest.ConsoleFlags() {
 		if !flags[name] {

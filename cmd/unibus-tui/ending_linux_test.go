@@ -26,14 +26,14 @@ const ptyTimeout = 10 * time.Second
 var endings = flag.Int("endings", 4, "how often each way to end the console is tried")
 
 // startNode starts a node that keeps its control plane in SQLite.
-func startNode(t *testing.T) *nodetest.Processes {
+func startNode(t testing.TB) *nodetest.Processes {
 	t.Helper()
 	p := nodetest.StartProcesses(t, programs.Program(t, "unibusd"), nodetest.Config{Nodes: 1})
 	p.Client()
 	return p
 }
 
-func consoleCommand(t *testing.T, p *nodetest.Processes, args ...string) *exec.Cmd {
+func consoleCommand(t testing.TB, p *nodetest.Processes, args ...string) *exec.Cmd {
 	t.Helper()
 	args = append([]string{"--server", p.URLs()[0], "--identity", p.AdminSeedFile}, args...)
 	cmd := exec.Command(programs.Program(t, "unibus-tui"), args...)
@@ -41,7 +41,7 @@ func consoleCommand(t *testing.T, p *nodetest.Processes, args ...string) *exec.C
 	return cmd
 }
 
-func startPTY(t *testing.T, cmd *exec.Cmd, w, h int) *tuitest.PTY {
+func startPTY(t testing.TB, cmd *exec.Cmd, w, h int) *tuitest.PTY {
 	t.Helper()
 	pty, err := tuitest.StartPTY(cmd, w, h)
 	if err != nil {

@@ -58,6 +58,10 @@ func statusCommand() *cobra.Command {
 }
 
 func requestStatus(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, error) {
+	err := takeContext(&conn)
+	if err != nil {
+		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}
+	}
 	cfg, err := conn.Config(c.Context(), "unibus-tui status")
 	if err != nil { // flags or files: whatever kind it is, no node was asked
 		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}

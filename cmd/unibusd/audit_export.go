@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"unibus/core"
@@ -58,12 +57,4 @@ func csvCells(r admin.AuditRecord) []string {
 		cells[i] = csvCell(cell)
 	}
 	return cells
-}
-
-// csvCell puts a ' before a text that a spreadsheet would run as a formula.
-func csvCell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +26,9 @@ func auditRevocationsCommand() *cobra.Command {
 		Long: "revocations lists the users whom operators and user-admins have revoked, or given another end, by the last action\n" +
 			"about each that was done. What failed is left out. What may have been done is listed, and marked.\n" +
 			"With --db it lists only those whom this database admits, or admits longer: give the restored one.\n" +
-			"With --apply it denies them there. Each line is what `unibusd user` takes for it, and after a # who did it.",
+			"With --apply it denies them there. Each line is what `unibusd user` takes for it, and after a # who did it.\n" +
+			"The error stream has the users who were activated or given a later end since. Such a database denies them, and\n" +
+			"--apply does not admit them: `unibusd user` takes these lines, too.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if apply && db == "" {
 				return core.Errorf(core.KindInvalid, "--apply changes a database file, and none is named").WithNext("give --db FILE, too")
@@ -36,14 +40,19 @@ func auditRevocationsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found := admin.Denials(records, f.from)
+			found, admitted := admin.Denials(records, f.from), admin.Admissions(records, f.from)
 			if db != "" {
-				found, err = compareWith(c, db, admin.AuditedUsers(records, f.from), found, apply)
+				found, admitted, err = compareWith(c, db, admin.AuditedUsers(records, f.from), found, admitted, apply)
+			} else { // an end stands in the list of denials
+				admitted = slices.DeleteFunc(admitted, func(a admin.Admission) bool { return a.Expires != 0 })
 			}
 			if err != nil {
 				return err
 			}
-			return n.print(c, map[string]any{"revocations": found, "applied": apply}, func() { denialsText(c, found, time.Now(), apply) })
+			return n.print(c, map[string]any{"revocations": found, "admissions": admitted, "applied": apply}, func() {
+				denialsText(c, found, time.Now(), apply)
+				admissionsText(c, admitted, db)
+			})
 		},
 	}
 	n.flags(c)
@@ -85,18 +94,46 @@ func (n *network) auditRecords(c *cobra.Command, files []string, since core.Mill
 	return records, err
 }
 
-// compareWith returns the denials that a database does not have, and with apply writes them.
-func compareWith(c *cobra.Command, path string, users []core.UserID, all []admin.Denial, apply bool) ([]admin.Denial, error) {
-	ctx := c.Context()
+// compareWith returns the denials and admissions that a database does not have, and with
+// apply writes the denials.
+func compareWith(c *cobra.Command, path string, users []core.UserID, all []admin.Denial, admitted []admin.Admission, apply bool) ([]admin.Denial, []admin.Admission, error) {
 	st := sqlite.New(sqlite.Config{Path: path})
-	if err := st.Open(ctx); err != nil {
-		return nil, err
+	if err := st.Open(c.Context()); err != nil {
+		return nil, nil, err
 	}
 	defer func() { _ = st.Close() }() // nothing is buffered: every change was committed
 	if err := checkUsers(c, st, users); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := core.MillisOf(time.Now())
+	missing, err := missingAdmissions(c.Context(), st, admitted, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	denials, err := missingDenials(c.Context(), st, all, now, apply)
+	return denials, missing, err
+}
+
+// missingAdmissions are those of users whom the database denies.
+func missingAdmissions(ctx context.Context, st *sqlite.Store, all []admin.Admission, now core.Millis) ([]admin.Admission, error) {
+	out := []admin.Admission{}
+	for _, a := range all {
+		u, err := st.User(ctx, a.User)
+		if core.KindOf(err) == core.KindNotFound { // added after the backup
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if a.Denies(u, now) {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// missingDenials are those of users whom the database admits. With apply it denies them.
+func missingDenials(ctx context.Context, st *sqlite.Store, all []admin.Denial, now core.Millis, apply bool) ([]admin.Denial, error) {
 	out := []admin.Denial{}
 	for _, d := range all {
 		u, err := st.User(ctx, d.User)
@@ -153,11 +190,32 @@ func denialsText(c *cobra.Command, found []admin.Denial, now time.Time, applied 
 		c.PrintErrf("Denied again: %s.\n", counted(len(found), "change", "changes"))
 	}
 	for _, d := range found {
-		r := d.Record
-		words := []string{strings.Join(d.Arguments(core.MillisOf(now)), " "), " #", r.Verb, r.At.Time().UTC().Format(time.DateTime), "UTC by", r.Actor(), "on", r.Node}
+		uncertain := ""
 		if d.Uncertain {
-			words = slices.Insert(words, 2, "OUTCOME UNKNOWN:")
+			uncertain = "OUTCOME UNKNOWN: "
 		}
-		c.Println(text(new(strings.Join(words, " "))))
+		c.Println(userLine(d.Arguments(core.MillisOf(now)), uncertain, d.Record))
+	}
+}
+
+// userLine is what `unibusd user` takes, and after a # the record of the audit.
+func userLine(arguments []string, note string, r admin.AuditRecord) string {
+	line := fmt.Sprintf("%s  # %s%s %s UTC by %s on %s", strings.Join(arguments, " "), note, r.Verb, r.At.Time().UTC().Format(time.DateTime), r.Actor(), r.Node)
+	return text(&line)
+}
+
+// admissionsText prints on the error stream: a script that feeds the output to `unibusd user`
+// denies users, and admits none whom no operator looked at.
+func admissionsText(c *cobra.Command, found []admin.Admission, db string) {
+	if len(found) == 0 {
+		return
+	}
+	what := "What was restored denies them, if it is older"
+	if db != "" {
+		what = core.ShellQuote(db) + " denies them"
+	}
+	c.PrintErrf("%s activated or given a later end. %s; `unibusd user` admits them again:\n", counted(len(found), "user was", "users were"), what)
+	for _, a := range found {
+		c.PrintErrln(userLine(a.Arguments(), "", a.Record))
 	}
 }

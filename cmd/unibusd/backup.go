@@ -33,6 +33,7 @@ func backupCommand() *cobra.Command {
 	})
 	c.Flags().StringVar(&out, "out", "", "save it as the new FILE; an existing file is not overwritten")
 	cli.Require(c, "out")
+	c.AddCommand(backupListCommand(), backupNowCommand(), backupCheckCommand())
 	return c
 }
 

@@ -101,7 +101,7 @@ func bareServers(b *testing.B, sub *subTB, binary string) (urls []string, pids [
 	}
 	for _, p := range ports[:3] {
 		nodetest.Wait(b, bootBudget, func() error {
-			c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+			c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", p), 5*time.Second)
 			if err == nil {
 				err = c.Close()
 			}

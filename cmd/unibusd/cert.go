@@ -12,7 +12,7 @@ import (
 )
 
 func certCommand() *cobra.Command {
-	return cli.Group("cert", "Create a CA and certificates for the nodes, and revoke them", certCACommand(), certNodeCommand(), certRevokeCommand())
+	return cli.Group("cert", "Create a CA and certificates for the nodes, and revoke them", certCACommand(), certNodeCommand(), certRevokeCommand(), certListCommand())
 }
 
 func certCACommand() *cobra.Command {
@@ -75,6 +75,23 @@ func certRevokeCommand() *cobra.Command {
 				return err
 			}
 			c.Printf("%s is in %s/%s. Copy that file to the --route-tls-crl of every node: each one reads it again by itself.\n", args[0], ca, keys.CRLFile)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&ca, "ca", "", "directory DIR with ca.crt and ca.key")
+	cli.Require(c, "ca")
+	return c
+}
+
+func certListCommand() *cobra.Command {
+	var ca string
+	c := &cobra.Command{
+		Use: "crl", Short: "Create the list of revoked certificates of a CA that has revoked none", Args: cli.Args(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := keys.WriteEmptyList(ca); err != nil {
+				return err
+			}
+			c.Printf("%s/%s is the list of that CA, for the --route-tls-crl of every node.\n", ca, keys.CRLFile)
 			return nil
 		},
 	}

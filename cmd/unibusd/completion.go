@@ -47,7 +47,7 @@ func completions() map[string]cli.Values {
 		"unibusd node add NAME":        cli.OneOf(), // a new one
 		"unibusd node replace OLD":     nodes,
 		"unibusd guide [NAME":          cli.OneOf(guideNames()...),
-		"unibusd guide [NODE...]]":     nodes,
+		"unibusd guide [NODE...]]":     guideArguments(map[string]cli.Values{"NODE": nodes, "OLD": nodes, "OPERATOR": cli.Asked(operatorNames), "NKEY": users}),
 		"ROOM":                         cli.Asked(roomIDs),
 		"GROUP":                        cli.Asked(groupNames),
 		"NODE":                         demoNodes,
@@ -80,6 +80,17 @@ func guideNames() (out []string) {
 		out = append(out, g.Name)
 	}
 	return out
+}
+
+// guideArguments offers what the guide on the line takes.
+func guideArguments(offers map[string]cli.Values) cli.Values {
+	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		g, err := guide.Named(args[0])
+		if err != nil || len(args) > len(g.Args) || offers[g.Args[len(args)-1]] == nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return offers[g.Args[len(args)-1]](c, args, typed)
+	}
 }
 
 func userKeys(ctx context.Context, cl *admin.Client) (out []string, err error) {

@@ -211,7 +211,7 @@ func startHungNode(t *testing.T, to string, requests int) *hungNode {
 				h.once.Do(func() { close(h.hangs) })
 				continue
 			}
-			server, err := net.Dial("tcp", to)
+			server, err := net.DialTimeout("tcp", to, 5*time.Second)
 			if err != nil {
 				return
 			}

@@ -53,6 +53,9 @@ func TestReadersNameWhatThereIs(t *testing.T) {
 	for _, s := range config.Settings() {
 		variables[s.Env()] = true
 	}
+	for _, name := range clitest.ConsoleVariables() {
+		variables[name] = true
+	}
 	variable := regexp.MustCompile(`\bUNIBUS_[A-Z_]+\b`)
 	for _, file := range clitest.Documents(t, top) {
 		text := read(t, filepath.Join(top, file))

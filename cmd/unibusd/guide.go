@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"unibus/cmd/cli"
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/doctor"
 	"unibus/core/guide"
 )
@@ -191,25 +189,16 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 	return report, nil
 }
 
-// askedWithin bounds the question to a node that may have been stopped.
-const askedWithin = 2 * time.Second
+// askedWithin bounds the question to a node that may have been stopped. One that is just
+// starting may answer late: without its answer it would be restarted twice.
+const askedWithin = 5 * time.Second
 
 // runOf asks a node itself which run it is; "" where it does not answer.
 func (f *filler) runOf(ctx context.Context, st admin.Status, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, askedWithin)
 	defer cancel()
 	own, err := f.cl.StatusOf(ctx, name)
-	if core.KindOf(err) == core.KindUnavailable {
-		return ""
-	}
-	if err != nil { // nothing more is known than before
-		own = st
-	}
-	i := slices.IndexFunc(own.Nodes, func(n cluster.Node) bool { return n.Name == name && n.Online })
-	if i < 0 {
-		return ""
-	}
-	return own.Nodes[i].ID
+	return guide.OwnRun(name, guide.KnownRun(name, st.View), own.View, err)
 }
 
 // compare has a node compare the replicas. Another comparison that runs is waited for.

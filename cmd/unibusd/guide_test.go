@@ -234,21 +234,30 @@ func TestGuidesArePlayed(t *testing.T) {
 	follower := followerOf(t, p, cl)
 	nodetest.FlipBit(t, p.Configs[follower].Data, core.TableUsers, key)
 	var report doctor.Report
-	nodetest.Wait(t, 60*time.Second, func() error { // the server has the block in memory for 10 s after a write
+	nodetest.Wait(t, 60*time.Second, func() error { // the server answers from memory: the node reads the block beside it
 		if code := o.run(&report, "doctor"); code != 1 {
 			return fmt.Errorf("exit %d: %+v", code, report)
 		}
 		return nil
 	})
-	want := doctor.Fault{Node: p.Configs[follower].Name, Bucket: core.TableUsers.Bucket(), Key: key, Text: "the row is missing there"}
+	want := doctor.Fault{Node: p.Configs[follower].Name, Bucket: core.TableUsers.Bucket(), Key: key}
 	found := slices.IndexFunc(report.Checks, func(c doctor.Check) bool { return c.State == doctor.Wrong })
-	if faults := report.Checks[found].Faults; len(faults) != 1 || faults[0] != want {
-		t.Errorf("found %+v, want %+v", faults, want)
+	faults := report.Checks[found].Faults
+	// The server may have forgotten the block, and read it again: then it has lost the row.
+	if len(faults) != 1 || faults[0].Text != "the row is missing there" && !strings.Contains(faults[0].Text, "in the block 1.blk is not what was written") {
+		t.Errorf("found %+v, want a damaged record or a missing row", faults)
+	} else if faults[0].Text = ""; faults[0] != want {
+		t.Errorf("found %+v, want %+v", faults[0], want)
 	}
 	var r guide.Report
-	if code := o.run(&r, "guide", "restart"); code != exitUnsafe || !strings.Contains(r.Text, "on "+want.Node+" differs") {
-		t.Errorf("the guide with a damaged replica: exit %d: %s", code, r.Text)
-	}
+	nodetest.Wait(t, 30*time.Second, func() error { // a replica that is behind for a moment comes first
+		code := o.run(&r, "guide", "restart")
+		says := strings.Contains(r.Text, "on "+want.Node+" differs") || strings.Contains(r.Text, "the disk of "+want.Node+" holds 1 record") // whichever is noted first
+		if code != exitUnsafe || !says {
+			return fmt.Errorf("the guide with a damaged replica: exit %d: %s", code, r.Text)
+		}
+		return nil
+	})
 	p.Stop(follower)
 	p.Start(follower)
 	nodetest.Wait(t, 60*time.Second, func() error {

@@ -142,7 +142,7 @@ type door struct {
 
 // Dial implements nats.CustomDialer.
 func (d *door) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.Dial(network, address)
+	conn, err := net.DialTimeout(network, address, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // backup-zone: a container has no zones of its own
 
 	"github.com/spf13/cobra"
 
@@ -28,9 +29,9 @@ func run() int {
 func root() *cobra.Command {
 	c := cli.Group("unibusd", "A message bus for small clusters, in one process a node",
 		serveCommand(), demoCommand(),
-		userCommand(), operatorCommand(), roomCommand(), nodeCommand(), bucketCommand(), stepDownCommand(),
+		userCommand(), sessionCommand(), operatorCommand(), roomCommand(), nodeCommand(), bucketCommand(), stepDownCommand(),
 		migrateCommand(), migrationCommand(),
-		guideCommand(), doctorCommand(), auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(),
+		guideCommand(), doctorCommand(), eventsCommand(), auditCommand(), rolloutCommand(), backupCommand(), restoreCommand(), supportBundleCommand(),
 		keygenCommand(), certCommand(), clusterKeyCommand(), flagsCommand(), versionCommand(),
 	)
 	c.Long = "unibusd embeds a NATS server with JetStream, keeps users, rooms and sealed room keys,\n" +

@@ -104,9 +104,9 @@ func figuresOf(st admin.Status) figures {
 	return f
 }
 
-// streamName is nats-server's name of a bucket's stream; the audit is a stream and no bucket.
+// streamName is nats-server's name of a bucket's stream; the audit and the events are streams and no buckets.
 func streamName(bucket string) string {
-	if bucket == "UNIBUS_audit" {
+	if bucket == "UNIBUS_audit" || bucket == "UNIBUS_events" {
 		return bucket
 	}
 	return "KV_" + bucket

@@ -32,7 +32,7 @@ func TestCommandsWithoutQuorum(t *testing.T) {
 	if _, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(user)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, group := range []string{"room_keys", core.TableRoomKeys.Bucket(), "audit", "control", "meta"} { // as LEADS and as the buckets' list name them
+	for _, group := range []string{"room_keys", core.TableRoomKeys.Bucket(), "audit", "control", "events", "meta"} { // as LEADS and as the buckets' list name them
 		if out, code := runCommand(p, []string{"step-down", group}); code != 0 {
 			t.Errorf("step-down %s ended with %d: %s", group, code, out)
 		}
@@ -43,10 +43,12 @@ func TestCommandsWithoutQuorum(t *testing.T) {
 	reads := [][]string{
 		{"user", "list"},
 		{"user", "get", user},
+		{"session", "list"},
 		{"room", "list"},
 		{"room", "get", "no-room"},
 		{"doctor"},
 		{"audit"},
+		{"events"},
 		{"audit", "verify"},
 		{"bucket", "list"},
 		{"node", "list"},
@@ -63,6 +65,9 @@ func TestCommandsWithoutQuorum(t *testing.T) {
 	acts := [][]string{
 		{"user", "add", nodetest.Identity(t).Public()},
 		{"user", "revoke", user},
+		{"session", "end", user},
+		{"session", "end", "n1/7"},
+		{"support-bundle", filepath.Join(t.TempDir(), "bundle.tar.gz")},
 		{"step-down", "meta"},
 		{"step-down", core.TableUsers.Bucket()},
 		{"node", "drain", "n1"},

@@ -122,7 +122,7 @@ func nodeAddCommand() *cobra.Command {
 
 func nodeRemoveCommand() *cobra.Command {
 	var n network
-	return n.command("remove NAME", "Take a node that is down out of every group, for good", []string{"NAME"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	return n.command("remove NAME", "Take a node that is down or drained out of every group, for good", []string{"NAME"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		out, err := cl.NodeRemove(ctx, args[0])
 		if err != nil {
 			return err

@@ -111,7 +111,7 @@ func TestNodeIsDrained(t *testing.T) {
 
 	out, _ := o.run("node", "drain", "n2", "--for", "4s", "--json")
 	var drained admin.NodeDrained
-	if err := json.Unmarshal([]byte(out), &drained); err != nil || drained.By != "ana" || len(drained.Stay) != 8 || drained.Until-drained.Since != 4000 {
+	if err := json.Unmarshal([]byte(out), &drained); err != nil || drained.By != "ana" || len(drained.Stay) != 9 || drained.Until-drained.Since != 4000 {
 		t.Errorf("%v: %+v", err, drained)
 	}
 	awaitStatusOf(t, cl, func(st admin.Status) bool { return len(st.Maintenance) == 0 }) // by itself

@@ -9,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 )
 
 func nodeFenceCommand() *cobra.Command {
@@ -43,6 +44,9 @@ func nodeRescueCommand() *cobra.Command {
 		return n.print(c, out, func() {
 			c.Printf("%s %s removed. %s: the meta group has %d members, and needs %d of them.\n",
 				strings.Join(out.Removed, ", "), map[bool]string{true: "was", false: "were"}[len(out.Removed) == 1], strings.Join(out.Survivors, ", "), out.Meta.Size, out.Meta.Needed)
+			if loss := cluster.LossSentences(out.Node, out.Loss); loss != "" {
+				c.Println(loss)
+			}
 			c.Println("Every bucket has a leader. What only the removed nodes had is gone. Add nodes until every bucket has its replicas:\n    unibusd guide rescue")
 		})
 	})

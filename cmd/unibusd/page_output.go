@@ -51,6 +51,11 @@ func printPages[P any](out io.Writer, l pageList, pages iter.Seq2[P, error], row
 // printPagesJSON prints one document with a list of a name, a page at a time. After an error it is not
 // closed: half a list must not pass for a whole one.
 func printPagesJSON[P, T any](out io.Writer, name string, pages iter.Seq2[P, error], rows func(P) []T) error {
+	return printPagesJSONAnd(out, name, pages, rows, func() any { return nil })
+}
+
+// printPagesJSONAnd adds what is known at the end, under the name "unknown"; nothing for nil.
+func printPagesJSONAnd[P, T any](out io.Writer, name string, pages iter.Seq2[P, error], rows func(P) []T, unknown func() any) error {
 	w := bufio.NewWriter(out)
 	separator := "{\n  \"" + name + "\": ["
 	for page, err := range pages {
@@ -65,11 +70,15 @@ func printPagesJSON[P, T any](out io.Writer, name string, pages iter.Seq2[P, err
 			return err
 		}
 	}
+	end := "\n  ]"
 	if separator[0] == '{' {
-		_, _ = w.WriteString(separator + "]\n}\n")
-	} else {
-		_, _ = w.WriteString("\n  ]\n}\n")
+		end = separator + "]"
 	}
+	if more := unknown(); more != nil {
+		text, _ := json.Marshal(more) // names
+		end += ",\n  \"unknown\": " + string(text)
+	}
+	_, _ = w.WriteString(end + "\n}\n")
 	return w.Flush()
 }
 

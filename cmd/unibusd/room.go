@@ -24,9 +24,12 @@ func roomCommand() *cobra.Command {
 func roomListCommand() *cobra.Command {
 	var n network
 	var r core.RoomPageRequest
-	owner := ""
+	owner, asCSV := "", false
 	c := n.command("list", "List all rooms, and the state of their keys", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		pages := admin.RoomPages(ctx, cl.RoomPage, r)
+		if asCSV {
+			return exportRooms(c.OutOrStdout(), pages)
+		}
 		if n.json {
 			return printPagesJSON(c.OutOrStdout(), "rooms", pages, func(p admin.RoomPage) []admin.RoomSummary { return p.Rooms })
 		}
@@ -38,9 +41,13 @@ func roomListCommand() *cobra.Command {
 				return err
 			}
 		}
+		if asCSV && n.json {
+			return core.Errorf(core.KindInvalid, "--csv and --json cannot be given together").WithNext("leave one of them out")
+		}
 		return cmp.Or(checkLimit(c, "room", r.Limit), r.Check())
 	}
-	c.Flags().StringVar(&r.Filter, "filter", "", "list rooms whose id, name, owner or state of the key contains TEXT, in any case")
+	c.Flags().BoolVar(&asCSV, "csv", false, "print CSV, for spreadsheets")
+	c.Flags().StringVar(&r.Filter, "filter", "", "list rooms whose id, name, owner or keys contain TEXT; !TEXT, ~TEXT, owner:TEXT and r/REGEX as in the console")
 	c.Flags().StringVar(&owner, "owner", "", "list the rooms of one owner, an NKEY")
 	c.Flags().StringVar((*string)(&r.Sort), "sort", string(core.RoomsByID), "the ORDER: id, name, owner, members, keys, key-age, epoch or created")
 	c.Flags().BoolVar(&r.Descending, "descending", false, "list the last of the order first")
@@ -68,13 +75,31 @@ func since(k *admin.KeyHealth) string {
 
 func roomGetCommand() *cobra.Command {
 	var n network
-	return n.command("get ROOM", "Show a room, its members, and the members that have its key", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	statements := 20
+	c := n.command("get ROOM", "Show a room, its members, who has its key, and who signed whom into it", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		d, err := cl.RoomGet(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		return n.print(c, d, func() { printRoom(c, d) })
+		out := roomWithChain{RoomDetail: d}
+		if d.Room.Encrypted {
+			if out.Check, err = readChain(ctx, cl, d, statements); err != nil { // nodes of an older release do not give it
+				out.CheckError = core.AsError(err).Text
+			}
+		}
+		return n.print(c, out, func() {
+			printRoom(c, d)
+			printChain(c, d, out.Check, err)
+		})
 	})
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if statements < 0 {
+			return core.Errorf(core.KindInvalid, "--statements is %d, and cannot be below 0", statements)
+		}
+		return nil
+	}
+	c.Flags().IntVar(&statements, "statements", statements, "list the newest N statements of an encrypted room's members; all are verified")
+	return c
 }
 
 func printRoom(c *cobra.Command, d admin.RoomDetail) {

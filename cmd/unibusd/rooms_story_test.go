@@ -19,11 +19,13 @@ import (
 	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/nodetest"
+	"unibus/core/seal"
 )
 
 // The story of the rooms in docs/go-client.md, told with the real programs and the SDK: three
-// nodes that enforce, four users, two rooms, an invitation, a node that is
-// killed, a removal, one who joins late, a revocation.
+// nodes that enforce, four users, two rooms, invitations that are accepted after their
+// safety numbers were compared, a node that is killed, a removal, one who joins late, a
+// revocation.
 //
 //	go test -run TestRoomsStory -v ./cmd/unibusd
 func TestRoomsStory(t *testing.T) {
@@ -32,8 +34,9 @@ func TestRoomsStory(t *testing.T) {
 	ann, bob, cem, dan := s.user("ann"), s.user("bob"), s.user("cem"), s.user("dan")
 	plans := s.create(ann, client.NewRoom{ID: "plans", Name: "The plans", Encrypted: true})
 	lobby := s.create(bob, client.NewRoom{ID: "lobby", Name: "Lobby"})
-	s.invite(plans, bob, cem)
-	s.invite(lobby, ann, cem, dan)
+	s.inviteAndCompare(ann, plans, bob, cem)
+	s.inviteAndCompare(bob, lobby, ann, cem, dan)
+	s.sameNumber("plans", ann, bob, cem)
 	s.talk("plans", ann, bob, cem)
 	s.talk("lobby", dan, ann, bob, cem)
 
@@ -50,12 +53,14 @@ func TestRoomsStory(t *testing.T) {
 	}
 	s.epochAfter("plans", first, ann, bob)
 	s.refused(cem, "plans")
+	s.sameNumber("plans", ann, bob)
 	s.talk("plans", ann, bob)
 	s.talk("lobby", cem, ann, bob, dan)
 
 	t.Log("dan joins the plans late")
 	second := epochOf(t, ann.in["plans"])
-	s.invite(plans, dan)
+	s.inviteAndCompare(ann, plans, dan)
+	s.sameNumber("plans", dan, bob, ann)
 	s.talk("plans", bob, ann, dan)
 	if e := epochOf(t, dan.in["plans"]); e != second {
 		t.Errorf("dan reads from epoch %d, want %d", e, second)
@@ -67,8 +72,12 @@ func TestRoomsStory(t *testing.T) {
 	s.epochAfter("plans", second, ann, dan)
 	s.talk("plans", dan, ann)
 	s.keptOut(bob)
-	if out := s.command("room", "get", "plans"); !strings.Contains(out, "keys: ok") {
-		t.Errorf("the operator is told of the plans:\n%s", out)
+	out := s.command("room", "get", "plans")
+	number := must[seal.RoomNumber](t)(ann.in["plans"].SafetyNumber(t.Context()))
+	for _, want := range []string{"keys: ok", "founded by " + string(ann.id), "it verifies", number.Number.String(), "this member, and no member has signed that"} {
+		if has := strings.Contains(out, want); has != (want != "this member, and no member has signed that") {
+			t.Errorf("the operator is told of the plans, and of %q %v:\n%s", want, has, out)
+		}
 	}
 	t.Logf("%s comes back", s.p.Configs[victim].Name)
 	s.p.Start(victim)
@@ -122,13 +131,19 @@ func (s *story) user(name string) *person {
 	}
 	u.id = core.UserID(strings.TrimSpace(string(out)))
 	s.command("user", "add", string(u.id), "--name", name)
-	u.Client = client.New(client.Config{Servers: s.p.URLs(), Seed: u.seed, Dir: s.t.TempDir(), Name: name})
+	s.open(u)
+	return u
+}
+
+// open connects a user.
+func (s *story) open(u *person) {
+	s.t.Helper()
+	u.Client = client.New(client.Config{Servers: s.p.URLs(), Seed: u.seed, Dir: s.t.TempDir(), Name: u.name})
 	if err := u.Open(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = u.Close() }) // a revoked user has nothing left to close in order
-	s.t.Logf("%s is a user, and talks to %s", name, u.Connected())
-	return u
+	s.t.Logf("%s is a user, and talks to %s", u.name, u.Connected())
 }
 
 func (s *story) create(by *person, n client.NewRoom) *client.Room {
@@ -142,12 +157,25 @@ func (s *story) create(by *person, n client.NewRoom) *client.Room {
 	return r
 }
 
+// invite has guests accept without a look at who invites them.
 func (s *story) invite(r *client.Room, guests ...*person) {
+	s.t.Helper()
+	s.inviteAfter(r, func(*person) {}, guests...)
+}
+
+// inviteAndCompare has guests accept after they have compared the safety number with the inviter.
+func (s *story) inviteAndCompare(by *person, r *client.Room, guests ...*person) {
+	s.t.Helper()
+	s.inviteAfter(r, func(g *person) { s.compare(by, g, r) }, guests...)
+}
+
+func (s *story) inviteAfter(r *client.Room, look func(*person), guests ...*person) {
 	s.t.Helper()
 	for _, g := range guests {
 		if err := r.Invite(s.t.Context(), g.id, core.MemberMember); err != nil {
 			s.t.Fatal(err)
 		}
+		look(g)
 		mine, err := g.Accept(s.t.Context(), r.ID())
 		if err != nil {
 			s.t.Fatal(err)
@@ -155,6 +183,41 @@ func (s *story) invite(r *client.Room, guests ...*person) {
 		s.t.Logf("%s is invited to %s", g.name, r.ID())
 		s.listen(g, mine)
 	}
+}
+
+// compare has the invited look at the invitation, and compare the safety number with
+// the inviter. Each then knows the other as verified.
+func (s *story) compare(by, g *person, r *client.Room) {
+	s.t.Helper()
+	pending := must[[]client.Invitation](s.t)(g.Invitations(s.t.Context()))
+	at := slices.IndexFunc(pending, func(i client.Invitation) bool { return i.Room == r.ID() })
+	if at < 0 || pending[at].By != by.id || pending[at].Signed != r.Encrypted() {
+		s.t.Fatalf("%s is shown %+v", g.name, pending)
+	}
+	shown := pending[at].SafetyNumber
+	if !pending[at].Signed {
+		shown = must[seal.SafetyNumber](s.t)(g.SafetyNumber(by.id))
+	}
+	if number := must[seal.SafetyNumber](s.t)(by.SafetyNumber(g.id)); shown != number {
+		s.t.Fatalf("%s has the number %s, and %s has %s", g.name, shown, by.name, number)
+	}
+	err := errors.Join(by.Verify(s.t.Context(), g.id, shown), g.Verify(s.t.Context(), by.id, shown))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Logf("%s and %s have compared %s", by.name, g.name, shown)
+}
+
+// sameNumber has the members of a room compare its safety number.
+func (s *story) sameNumber(room core.RoomID, all ...*person) {
+	s.t.Helper()
+	want := must[seal.RoomNumber](s.t)(all[0].in[room].SafetyNumber(s.t.Context()))
+	for _, u := range all[1:] {
+		if got := must[seal.RoomNumber](s.t)(u.in[room].SafetyNumber(s.t.Context())); got != want {
+			s.t.Errorf("%s has the number %v of %s, and %s has %v", u.name, got, room, all[0].name, want)
+		}
+	}
+	s.t.Logf("%s has the number %s after statement %d", room, want.Number, want.Seq)
 }
 
 func (s *story) listen(u *person, r *client.Room) {

@@ -17,7 +17,7 @@ import (
 // users is what `unibusd user` asks: a cluster's admin client, or a database file.
 type users interface {
 	UserAdd(ctx context.Context, u core.User) (core.User, error)
-	UserGet(ctx context.Context, id string) (core.User, error)
+	UserSeen(ctx context.Context, id string) (admin.UserSeen, error)
 	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	Revoke(ctx context.Context, id string) (admin.Revoked, error)
 	UserActivate(ctx context.Context, id string) (core.User, error)
@@ -25,13 +25,14 @@ type users interface {
 }
 
 func userCommand() *cobra.Command {
-	return cli.Group("user", "Add, list, extend, replace, revoke and activate users",
+	return cli.Group("user", "Add, list, extend, replace, revoke and activate users, and exchange them as CSV",
 		userAddCommand(),
-		userOneCommand("get", "Show one user", users.UserGet),
+		userGetCommand(),
 		userListCommand(),
 		userRevokeCommand(),
 		userOneCommand("activate", "Admit a revoked user again", users.UserActivate),
-		userExtendCommand(), userReplaceCommand())
+		userExtendCommand(), userReplaceCommand(),
+		userExportCommand(), userImportCommand())
 }
 
 // userTarget is a command's choice between the network and --db.
@@ -108,6 +109,33 @@ func userOneCommand(use, short string, ask func(users, context.Context, string) 
 	})
 }
 
+func userGetCommand() *cobra.Command {
+	var t userTarget
+	return t.add(&cobra.Command{
+		Use: "get NKEY", Short: "Show one user, and the hour in which the user had a session last", Args: cli.Args("NKEY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if _, err := core.ParseUserID(args[0]); err != nil {
+				return err
+			}
+			us, end, err := t.open(c.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer end()
+			u, err := us.UserSeen(c.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return t.print(c, u, func() {
+				c.Printf("%s  %s  %s  %s\n", u.ID, text(u.Name), u.Role, statusText(u.User, time.Now()))
+				if t.db == "" { // a file does not have it
+					c.Println("last seen:", seenText(u.Seen, u.SeenSince))
+				}
+			})
+		},
+	})
+}
+
 func userRevokeCommand() *cobra.Command {
 	var t userTarget
 	return t.add(&cobra.Command{
@@ -173,12 +201,13 @@ func (f fileUsers) UserAdd(ctx context.Context, u core.User) (core.User, error) 
 	return u, f.st.AddUser(ctx, u)
 }
 
-func (f fileUsers) UserGet(ctx context.Context, id string) (core.User, error) {
+func (f fileUsers) UserSeen(ctx context.Context, id string) (admin.UserSeen, error) {
 	user, err := core.ParseUserID(id)
 	if err != nil {
-		return core.User{}, err
+		return admin.UserSeen{}, err
 	}
-	return f.st.User(ctx, user)
+	u, err := f.st.User(ctx, user)
+	return admin.UserSeen{User: u}, err
 }
 
 func (f fileUsers) UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {

@@ -114,7 +114,7 @@ func (s *Service) refused(verb Verb, op core.Operator, err error) error {
 // summarized are the fields of requests that the audit shows, and their order.
 // Whatever is not here stays out of it: a field that is added later may be a secret.
 func summarized() []string {
-	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms", "quorum"}
+	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "session", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms", "quorum"}
 }
 
 // summary says in a few words what a request is about.

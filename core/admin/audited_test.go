@@ -157,10 +157,11 @@ func TestEveryVerbHasARule(t *testing.T) {
 		}
 	}
 	slices.Sort(restores)
-	if d := cmp.Diff([]Verb{verbMigratePause, verbNodeFence, verbNodeRescue, verbOperatorRemove, verbStepDown, verbUserRevoke}, restores); d != "" {
+	slices.Sort(parts)
+	if d := cmp.Diff([]Verb{verbMigratePause, verbNodeFence, verbNodeRescue, verbOperatorRemove, verbStepDown, verbSupport, verbUserRevoke}, restores); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]Verb{verbBackupPart}, parts); d != "" { // what is neither signed nor recorded changes nothing
+	if d := cmp.Diff([]Verb{verbBackupPart, verbRestorePart}, parts); d != "" { // what is neither signed nor recorded changes nothing
 		t.Error(d)
 	}
 }
@@ -179,10 +180,11 @@ func TestWhatAViewerMayAsk(t *testing.T) {
 		}
 	}
 	slices.Sort(looks)
-	if d := cmp.Diff([]Verb{"audit", "doctor", "events", "flags", "identify", "migration", "rollout", "room-get", "room-page", "status", "user-get", "user-page"}, looks); d != "" {
+	slices.Sort(silent)
+	if d := cmp.Diff([]Verb{"audit", "doctor", "events", "flags", "history", "identify", "migration", "rollout", "room-get", "room-page", "room-statements", "session-page", "status", "user-get", "user-page"}, looks); d != "" {
 		t.Errorf("a viewer may ask (- expected, + found):\n%s", d)
 	}
-	if d := cmp.Diff([]Verb{"backup-part"}, silent); d != "" { // goes on with a backup that is signed and recorded
+	if d := cmp.Diff([]Verb{"backup-part", "restore-part"}, silent); d != "" { // parts of a backup, and of a restore, that are signed and recorded
 		t.Errorf("an admin's, and neither signed nor recorded (- expected, + found):\n%s", d)
 	}
 }
@@ -237,6 +239,17 @@ func TestServersReasonArrives(t *testing.T) {
 			if waits := rules[verb].within(client); e.Timeout+time.Second > waits {
 				t.Errorf("%s: the node takes up to %s, and the client waits %s", e.Subject, e.Timeout, waits)
 			}
+		}
+	}
+}
+
+// TestVerbsWithoutAQuorumHaveTime: what goes on without a quorum has waited for the audit and
+// the nonces, 1.2 s each, before it observes the cluster, which may take ten deadlines of 0.7 s.
+func TestVerbsWithoutAQuorumHaveTime(t *testing.T) {
+	t.Parallel()
+	for verb, r := range Rules() {
+		if has := r.within(clientTimeout) - answerMargin; r.WorksWithoutQuorum && has < 2*1200*time.Millisecond+7*time.Second {
+			t.Errorf("%s has %s", verb, has)
 		}
 	}
 }

@@ -24,6 +24,47 @@ type backupServer interface {
 	Part(ctx context.Context, by core.Operator, req core.BackupPartRequest) (core.BackupPart, error)
 }
 
+// backupSchedule has the nodes make a scheduled backup at once.
+type backupSchedule interface {
+	// Request returns the moment: a backup or a failure that is not older answers it.
+	// KindRefused where no node has a schedule.
+	Request(ctx context.Context, by core.Operator) (core.Millis, error)
+}
+
+// BackupRequested is when a scheduled backup was asked for. What came of it is in the
+// status: see RequestedBackup.
+type BackupRequested struct {
+	At core.Millis `json:"at"`
+}
+
+func (s *Service) backupNow(ctx context.Context, op core.Operator, _ []byte) (any, error) {
+	at, err := s.cfg.Schedule.Request(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	s.cfg.Cluster.Note(cluster.Note, op.Name, "asked for the scheduled backup at once")
+	return BackupRequested{at}, nil
+}
+
+// BackupNow has the nodes make the scheduled backup at once, and does not wait for it.
+func (c *Client) BackupNow(ctx context.Context) (BackupRequested, error) {
+	return call[BackupRequested](ctx, c, TargetAny, verbBackupNow, nil)
+}
+
+// RequestedBackup is what came of a request: a backup, an error, or neither yet.
+func RequestedBackup(v cluster.View, r BackupRequested) (core.ScheduledBackup, bool, error) {
+	if v.Backups == nil {
+		return core.ScheduledBackup{}, false, nil
+	}
+	if last, ok := v.Backups.Last(); ok && last.Rehearsed >= r.At {
+		return last, true, nil
+	}
+	if f := v.Backups.Failure; f != nil && f.At >= r.At {
+		return core.ScheduledBackup{}, false, core.Errorf(core.KindFailed, "the backup failed on %s: %s", f.Node, f.Text).WithNext("%s", f.Next)
+	}
+	return core.ScheduledBackup{}, false, nil
+}
+
 func (s *Service) backup(ctx context.Context, op core.Operator, req backupRequest) (any, error) {
 	b, err := s.cfg.Backups.Create(ctx, op, req.Token)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,13 +49,19 @@ type ClientConfig struct {
 // Client asks nodes and steers them. It goes on with the next server when its
 // own dies or hangs. Safe for use by several goroutines.
 type Client struct {
-	cfg      ClientConfig
-	nc       *nats.Conn
-	requests *request.Client
+	cfg     ClientConfig
+	session atomic.Pointer[session] // nil before a server has answered
 
 	mu         sync.Mutex
+	attempts   []Attempt                   // of OpenUntilDone
 	pending    map[string]map[*func()]bool // what to call when the server refuses a subject
 	dryRunNode string                      // the node that made the last dry run of this client; no other node knows what it found
+}
+
+// session is the connection of a Client, which goes from server to server.
+type session struct {
+	nc       *nats.Conn
+	requests *request.Client
 }
 
 // A hung server is noticed after pingEvery*(pingsOut+1) and left for the next one.
@@ -68,6 +75,9 @@ const (
 
 	slowTimeout  = time.Minute      // of a verb that moves data
 	wholeTimeout = 30 * time.Minute // of one that reads the whole control plane
+	// withoutQuorumTimeout is of a verb that goes on without a quorum: the node waits for the
+	// audit and the nonces in vain first, and then observes which nodes answer.
+	withoutQuorumTimeout = 12 * time.Second
 )
 
 // NewClient does no I/O.
@@ -84,6 +94,29 @@ func NewClient(cfg ClientConfig) *Client {
 // Open connects to the first server that answers. KindUnavailable where none
 // does within Connect, KindRefused where one answers and does not admit the identity.
 func (c *Client) Open(ctx context.Context) error {
+	deadline := time.Now().Add(c.cfg.Connect)
+	each := c.timeoutPerServer(c.cfg.Connect)
+	for {
+		nc, final, err := binding.Dial(ctx, c.cfg.Servers, append(c.options(), nats.Timeout(each)))
+		if err == nil {
+			return c.proveCluster(ctx, nc)
+		}
+		last := c.connectError(err, c.cfg.Servers...)
+		if final && core.KindOf(last) != core.KindUnavailable {
+			return last
+		}
+		if each = c.timeoutPerServer(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
+			return last
+		}
+		select {
+		case <-ctx.Done():
+			return c.connectError(ctx.Err(), c.cfg.Servers...)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func (c *Client) options() []nats.Option {
 	opts := []nats.Option{
 		nats.Name(c.cfg.Name),
 		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.SignNonce),
@@ -103,33 +136,13 @@ func (c *Client) Open(ctx context.Context) error {
 	if c.cfg.Roots != nil {
 		opts = append(opts, func(o *nats.Options) error { o.RootCAsCB = c.cfg.Roots; return nil })
 	}
-	deadline := time.Now().Add(c.cfg.Connect)
-	each := c.timeoutPerServer(c.cfg.Connect)
-	for {
-		nc, final, err := binding.Dial(ctx, c.cfg.Servers, append(opts, nats.Timeout(each)))
-		if err == nil {
-			return c.proveCluster(ctx, nc)
-		}
-		last := c.connectError(err)
-		if final && core.KindOf(last) != core.KindUnavailable {
-			return last
-		}
-		if each = c.timeoutPerServer(time.Until(deadline)); each < leastDial { // a round that cannot end in time is not begun
-			return last
-		}
-		select {
-		case <-ctx.Done():
-			return c.connectError(ctx.Err())
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	return opts
 }
 
 // proveCluster has the cluster prove its key before anything else is sent. If no node
 // can prove it now, each request asks again.
 func (c *Client) proveCluster(ctx context.Context, nc *nats.Conn) error {
-	c.nc = nc
-	c.requests = request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})
+	c.session.Store(&session{nc: nc, requests: request.NewClient(request.ClientConfig{Conn: nc, Identity: c.cfg.Identity, ClusterKey: c.cfg.ClusterKey, Request: c.send})})
 	err := c.identify(ctx)
 	if core.KindOf(err) == core.KindUnavailable {
 		return nil
@@ -145,8 +158,8 @@ func (c *Client) timeoutPerServer(left time.Duration) time.Duration {
 	return min(dialTime, left/time.Duration(max(1, len(c.cfg.Servers))))
 }
 
-func (c *Client) connectError(err error) error {
-	at := strings.Join(c.cfg.Servers, ", ")
+func (c *Client) connectError(err error, servers ...string) error {
+	at := strings.Join(servers, ", ")
 	refused := keys.RefusedCertificate(err, at, c.cfg.CA, "--tls-ca", time.Now())
 	switch {
 	case refused != nil:
@@ -171,10 +184,11 @@ func (c *Client) connectError(err error) error {
 // whyDown adds to the error of a request that had no connection why there is none, if that
 // is the certificate of the node that was tried last.
 func (c *Client) whyDown(err error) error {
-	if core.KindOf(err) != core.KindUnavailable || c.nc == nil || c.nc.IsConnected() {
+	s := c.session.Load()
+	if core.KindOf(err) != core.KindUnavailable || s == nil || s.nc.IsConnected() {
 		return err
 	}
-	why := keys.RefusedCertificate(c.nc.LastError(), strings.Join(c.cfg.Servers, ", "), c.cfg.CA, "--tls-ca", time.Now())
+	why := keys.RefusedCertificate(s.nc.LastError(), strings.Join(c.cfg.Servers, ", "), c.cfg.CA, "--tls-ca", time.Now())
 	if why == nil {
 		return err
 	}
@@ -183,25 +197,27 @@ func (c *Client) whyDown(err error) error {
 
 // Close ends the connection. Twice is harmless.
 func (c *Client) Close() {
-	if c.nc != nil {
-		c.nc.Close()
+	if s := c.session.Load(); s != nil {
+		s.nc.Close()
 	}
 }
 
 // Connected is the name of the node the client talks to, "" while it talks to none.
 func (c *Client) Connected() string {
-	if c.nc == nil || !c.nc.IsConnected() {
+	s := c.session.Load()
+	if s == nil || !s.nc.IsConnected() {
 		return ""
 	}
-	return c.nc.ConnectedServerName()
+	return s.nc.ConnectedServerName()
 }
 
 // Server is the URL of the node the client talks to, "" while it talks to none.
 func (c *Client) Server() string {
-	if c.nc == nil || !c.nc.IsConnected() {
+	s := c.session.Load()
+	if s == nil || !s.nc.IsConnected() {
 		return ""
 	}
-	return c.nc.ConnectedUrl()
+	return s.nc.ConnectedUrl()
 }
 
 // connectedTarget is the node that the client is connected to. A queue group would spread
@@ -217,14 +233,14 @@ func (c *Client) connectedTarget() Target {
 // ask sends one request to a target. One for any node goes to the near one, and
 // to the others where that has no responder, as for a store that it does not serve.
 func (c *Client) ask(ctx context.Context, t Target, v Verb, body []byte) (*nats.Msg, error) {
-	caller := c.cfg.Identity.Public()
+	caller, s := c.cfg.Identity.Public(), c.session.Load()
 	if near := c.connectedTarget(); t == TargetAny && near != TargetAny {
-		msg, err := c.requests.Send(ctx, c.message(Subject(caller, near, v), v, body))
+		msg, err := s.requests.Send(ctx, c.message(Subject(caller, near, v), v, body))
 		if !errors.Is(err, nats.ErrNoResponders) {
 			return msg, err
 		}
 	}
-	return c.requests.Send(ctx, c.message(Subject(caller, t, v), v, body))
+	return s.requests.Send(ctx, c.message(Subject(caller, t, v), v, body))
 }
 
 // send ends early where the server refuses the subject: it says so beside the
@@ -246,7 +262,7 @@ func (c *Client) send(ctx context.Context, out *nats.Msg) (*nats.Msg, error) {
 			delete(c.pending, subject)
 		}
 	}()
-	msg, err := c.nc.RequestMsgWithContext(ctx, out)
+	msg, err := c.session.Load().nc.RequestMsgWithContext(ctx, out)
 	if err != nil && errors.Is(context.Cause(ctx), nats.ErrPermissionViolation) {
 		return nil, nats.ErrPermissionViolation
 	}
@@ -273,6 +289,9 @@ func (c *Client) refused(_ *nats.Conn, _ *nats.Subscription, err error) {
 // all of them by ctx.
 func call[Reply any](ctx context.Context, c *Client, t Target, v Verb, req any) (Reply, error) {
 	var out Reply
+	if !c.isOpen() {
+		return out, c.notOpen()
+	}
 	body := []byte{}
 	if req != nil {
 		b, err := json.Marshal(req)
@@ -351,12 +370,16 @@ func lookUp(v Verb, id string) string {
 		return "`unibusd operator list`"
 	case verbNodeAdd, verbNodeRemove, verbNodeEvacuate, verbNodeDrain, verbNodeResume, verbNodeFence, verbNodeRescue:
 		return "`unibusd node list`"
+	case verbSessionEnd:
+		return "`unibusd session list`"
 	case verbBucketScale:
 		return "`unibusd bucket list`"
 	case verbStepDown:
 		return "`unibus-tui status`"
-	case verbBackup:
+	case verbBackup, verbSupport:
 		return "`unibusd audit`"
+	case verbRestore:
+		return "`unibus-tui status`"
 	}
 	return "`unibusd migration status`"
 }
@@ -391,9 +414,9 @@ func (c *Client) StatusOf(ctx context.Context, node string) (Status, error) {
 	return call[Status](ctx, c, TargetNode(node), verbStatus, nil)
 }
 
-// Events are what the answering node recorded.
-func (c *Client) Events(ctx context.Context, req EventsRequest) (Events, error) {
-	return call[Events](ctx, c, TargetAny, verbEvents, req)
+// History is a page of the events of the cluster, also of before the answering node's start.
+func (c *Client) History(ctx context.Context, req HistoryRequest) (History, error) {
+	return call[History](ctx, c, TargetAny, verbHistory, req)
 }
 
 // Flags compares declared with active settings, node by node.
@@ -424,6 +447,11 @@ func (c *Client) AuditRaw(ctx context.Context, from uint64) (audit.RawPage, erro
 // UserGet returns one user. KindNotFound.
 func (c *Client) UserGet(ctx context.Context, id string) (core.User, error) {
 	return call[core.User](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
+}
+
+// UserSeen returns one user, and when they had a session last. KindNotFound.
+func (c *Client) UserSeen(ctx context.Context, id string) (UserSeen, error) {
+	return call[UserSeen](ctx, c, TargetAny, verbUserGet, userRequest{ID: id})
 }
 
 // UserRevoke denies a user from now on. KindNotFound.
@@ -460,11 +488,26 @@ func (c *Client) NodeAdd(ctx context.Context, name string) (NodeChanged, error) 
 	return call[NodeChanged](ctx, c, TargetAny, verbNodeAdd, nodeRequest{Name: name})
 }
 
-// NodeRemove takes a node that is down out of every raft group, for good. After
-// KindUnavailable the same call completes it. KindNotFound; KindRefused for a node that
-// runs, and where a group would lose its quorum.
+// NodeRemove takes a node that is down out of every raft group, for good; one that is drained
+// stops first. After KindUnavailable the same call completes it. KindNotFound; KindRefused for
+// a node that runs and is not drained, and where a group would lose its quorum.
 func (c *Client) NodeRemove(ctx context.Context, name string) (NodeChanged, error) {
-	return call[NodeChanged](ctx, c, TargetAny, verbNodeRemove, nodeRequest{Name: name})
+	return call[NodeChanged](ctx, c, c.targetBeside(ctx, name), verbNodeRemove, nodeRequest{Name: name})
+}
+
+// targetBeside is any node but the named one, which cannot see its own end. While it is not
+// connected, it is not asked anyway.
+func (c *Client) targetBeside(ctx context.Context, name string) Target {
+	st, err := c.Status(ctx)
+	if err != nil || st.From != name {
+		return TargetAny
+	}
+	for _, n := range st.Nodes {
+		if n.Name != name && n.Reachable() {
+			return TargetNode(n.Name)
+		}
+	}
+	return TargetAny
 }
 
 // NodeFence has every node that is left refuse a lost one, for good. KindNotFound;

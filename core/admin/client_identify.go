@@ -33,7 +33,7 @@ func (c *Client) identifyFor(ctx context.Context, v Verb) error {
 		switch {
 		case err == nil, core.KindOf(err) != core.KindUnavailable:
 			return err
-		case !Rules()[v].Acts() && c.requests.ClusterKey() == "":
+		case !Rules()[v].Acts() && c.session.Load().requests.ClusterKey() == "":
 			return nil
 		case !Rules()[v].Acts():
 			return err
@@ -50,19 +50,23 @@ const identifyEvery = 200 * time.Millisecond
 
 // identify has the cluster prove its key over this connection.
 func (c *Client) identify(ctx context.Context) error {
-	return c.requests.Identify(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
+	return c.session.Load().requests.Identify(ctx, func(ctx context.Context, req binding.Request) (binding.Proof, error) {
 		return call[binding.Proof](ctx, c, TargetAny, verbIdentify, req)
 	})
 }
 
 // Proven says whether the cluster proved its key in the present session.
-func (c *Client) Proven() bool { return c.requests != nil && c.requests.Proven() }
+func (c *Client) Proven() bool {
+	s := c.session.Load()
+	return s != nil && s.requests.Proven()
+}
 
 // ClusterKey is the cluster's public key: the pinned one, or the one that the
 // cluster proved; "" where it has none yet.
 func (c *Client) ClusterKey() string {
-	if c.requests == nil {
+	s := c.session.Load()
+	if s == nil {
 		return c.cfg.ClusterKey
 	}
-	return c.requests.ClusterKey()
+	return s.requests.ClusterKey()
 }

@@ -20,6 +20,12 @@ func (c *Client) RoomGet(ctx context.Context, id string) (RoomDetail, error) {
 	return all, err
 }
 
+// RoomStatements returns a page of the statements about a room's members, as one node
+// keeps them. KindNotFound.
+func (c *Client) RoomStatements(ctx context.Context, req RoomStatementsRequest) (RoomStatements, error) {
+	return call[RoomStatements](ctx, c, TargetAny, verbRoomStatements, req)
+}
+
 // With is a room and what the next page of it has.
 func (d RoomDetail) With(next RoomDetail) RoomDetail {
 	d.Members = append(d.Members[:len(d.Members):len(d.Members)], next.Members...)

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -112,4 +113,44 @@ func serveTLS(t *testing.T, shown *tls.Certificate) string {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// TestClientOpensOnceANodeIsThere: until then every request fails at once and says why, and
+// each server has its own reason.
+func TestClientOpensOnceANodeIsThere(t *testing.T) {
+	t.Parallel()
+	n := nodetest.Start(t, nodetest.Config{Nodes: 1})
+	ports := nodetest.Ports(t, 1)
+	dead := fmt.Sprintf("nats://127.0.0.1:%d", ports[0])
+	cl := admin.NewClient(admin.ClientConfig{Servers: []string{dead, "nats://no-such-host.invalid:4222"}, Identity: n.Admin})
+	t.Cleanup(cl.Close)
+	if _, err := cl.Status(t.Context()); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("before it was opened: %v", err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan bool)
+	go func() { ended <- cl.OpenUntilDone(ctx, func(err error) error { return err }) }()
+	nodetest.Wait(t, 20*time.Second, func() error {
+		got := cl.Attempts()
+		if len(got) != 2 || got[0].Why != "connection refused" || got[1].Why != "the name cannot be resolved" || got[1].Next == "" || got[0].Since.IsZero() {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
+	_, err := cl.Status(t.Context())
+	if core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), "not connected yet: "+dead+": connection refused") || core.AsError(err).Next == "" {
+		t.Errorf("while no server answers: %v", err)
+	}
+	end()
+	if <-ended {
+		t.Error("it has opened something")
+	}
+	cl = admin.NewClient(admin.ClientConfig{Servers: []string{dead, n.URL(0)}, Identity: n.Admin})
+	t.Cleanup(cl.Close)
+	if !cl.OpenUntilDone(t.Context(), func(err error) error { return err }) || len(cl.Attempts()) != 0 {
+		t.Fatal("it did not open")
+	}
+	if _, err := cl.Status(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"unibus/core/audit"
 	"unibus/core/auth"
 	"unibus/core/cluster"
+	"unibus/core/events"
 	"unibus/core/request"
 )
 
@@ -19,23 +20,28 @@ type Verb string
 const (
 	verbIdentify  Verb = "identify"  // binding.Request → binding.Proof: the node proves that it belongs to the cluster
 	verbStatus    Verb = "status"    // - → Status
-	verbEvents    Verb = "events"    // EventsRequest → Events
+	verbEvents    Verb = "events"    // EventsRequest → Events: the lines that one node has, for the support bundle and for consoles of earlier builds
+	verbHistory   Verb = "history"   // HistoryRequest → History: the events of the cluster, also of before the node's start
 	verbFlags     Verb = "flags"     // - → Flags
 	verbRollout   Verb = "rollout"   // - → Rollout
 	verbMigration Verb = "migration" // - → migrate.Status
 	verbAudit     Verb = "audit"     // AuditRequest → Audit
 	verbDoctor    Verb = "doctor"    // DoctorRequest → doctor.Report: reads every replica
 
-	verbUserPage     Verb = "user-page"     // core.UserPageRequest → core.UserPage
-	verbUserGet      Verb = "user-get"      // userRequest → core.User, or userKeyReply
-	verbUserAdd      Verb = "user-add"      // core.User (id, name, role, expires) → core.User
-	verbUserRevoke   Verb = "user-revoke"   // userRequest → Revoked
-	verbUserActivate Verb = "user-activate" // userRequest → core.User
-	verbUserExtend   Verb = "user-extend"   // extendRequest → core.User
-	verbUserReplace  Verb = "user-replace"  // replaceRequest → Replaced
-	verbRoomPage     Verb = "room-page"     // core.RoomPageRequest → RoomPage
-	verbRoomGet      Verb = "room-get"      // RoomRequest → RoomDetail
-	verbRoomRekey    Verb = "room-rekey"    // RekeyRequest → Asked: asks a member, who alone can
+	verbUserPage       Verb = "user-page"       // core.UserPageRequest → core.UserPage
+	verbUserGet        Verb = "user-get"        // userRequest → UserSeen, or userKeyReply
+	verbUserAdd        Verb = "user-add"        // core.User (id, name, role, expires) → core.User
+	verbUserRevoke     Verb = "user-revoke"     // userRequest → Revoked
+	verbUserActivate   Verb = "user-activate"   // userRequest → core.User
+	verbUserExtend     Verb = "user-extend"     // extendRequest → core.User
+	verbUserReplace    Verb = "user-replace"    // replaceRequest → Replaced
+	verbRoomPage       Verb = "room-page"       // core.RoomPageRequest → RoomPage
+	verbRoomGet        Verb = "room-get"        // RoomRequest → RoomDetail
+	verbRoomStatements Verb = "room-statements" // RoomStatementsRequest → RoomStatements: what its members signed about its members
+	verbRoomRekey      Verb = "room-rekey"      // RekeyRequest → Asked: asks a member, who alone can
+
+	verbSessionPage Verb = "session-page" // SessionPageRequest → SessionPage
+	verbSessionEnd  Verb = "session-end"  // sessionEndRequest → SessionsEnded: the client connects again
 
 	verbOperatorRemove Verb = "operator-remove" // operatorRequest → OperatorRemoved
 
@@ -60,8 +66,14 @@ const (
 	verbMigrateLimit    Verb = "migrate-limit"    // limitRequest → migrate.Status
 	verbMigrateRollback Verb = "migrate-rollback" // - → migrate.Status
 
+	verbSupport Verb = "support" // - → support.Report, filtered: configuration and log of the node that answers
+
 	verbBackup     Verb = "backup"      // backupRequest → core.Backup
+	verbBackupNow  Verb = "backup-now"  // - → BackupRequested: the nodes make the scheduled backup at once
 	verbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
+
+	verbRestore     Verb = "restore"      // core.RestoreRequest → core.ClusterRestored: what was brought fills a new cluster
+	verbRestorePart Verb = "restore-part" // core.RestorePartRequest → core.RestorePart; to the node that shall restore
 )
 
 // Rule says which operators may call a verb, and which nodes answer it. A verb for the
@@ -87,6 +99,8 @@ func (r Rule) within(usual time.Duration) time.Duration {
 		return max(usual, wholeTimeout)
 	case r.MovesData:
 		return max(usual, slowTimeout)
+	case r.WorksWithoutQuorum:
+		return max(usual, withoutQuorumTimeout)
 	}
 	return usual
 }
@@ -96,15 +110,16 @@ func Rules() map[Verb]Rule {
 	view, act := Rule{Role: core.OperatorViewer}, Rule{Role: core.OperatorAdmin}
 	viewStore, actStore := Rule{Role: core.OperatorViewer, NeedsStore: true}, Rule{Role: core.OperatorAdmin, NeedsStore: true}
 	return map[Verb]Rule{
-		verbIdentify: view, verbStatus: view, verbEvents: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view,
+		verbIdentify: view, verbStatus: view, verbEvents: view, verbHistory: view, verbFlags: view, verbRollout: view, verbMigration: view, verbAudit: view, verbSessionPage: view,
 		verbDoctor:   {Role: core.OperatorViewer, ReadsAll: true},
-		verbUserPage: viewStore, verbUserGet: viewStore, verbRoomPage: viewStore, verbRoomGet: viewStore,
+		verbUserPage: viewStore, verbUserGet: viewStore, verbRoomPage: viewStore, verbRoomGet: viewStore, verbRoomStatements: viewStore,
 		verbUserActivate: actStore, verbUserExtend: actStore,
 		verbUserAdd:        {Role: core.OperatorAdmin, NeedsStore: true, Idempotent: true},                           // a second one finds the first
 		verbRoomRekey:      {Role: core.OperatorAdmin, NeedsStore: true, Idempotent: true},                           // it only asks a member, for the key of one epoch
 		verbUserReplace:    {Role: core.OperatorAdmin, NeedsStore: true, MovesData: true, Idempotent: true},          // a write or three for each room
 		verbUserRevoke:     {Role: core.OperatorAdmin, NeedsStore: true, WorksWithoutQuorum: true, Idempotent: true}, // a node that serves SQLite can revoke by itself
 		verbOperatorRemove: {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true},                   // it shuts an operator out, and needs no store
+		verbSessionEnd:     {Role: core.OperatorAdmin, Idempotent: true},                                             // a second one ends what has come since, or finds it gone
 		verbBucketScale:    {Role: core.OperatorAdmin, MovesData: true, Idempotent: true},
 		verbNodeAdd:        {Role: core.OperatorAdmin, Idempotent: true},
 		verbNodeRemove:     {Role: core.OperatorAdmin, MovesData: true, Idempotent: true}, // its replicas are created again elsewhere
@@ -118,8 +133,13 @@ func Rules() map[Verb]Rule {
 		verbMigrateStart:   act, verbMigrateResume: act,
 		verbMigrateAbort:   {Role: core.OperatorAdmin, MovesData: true}, // it takes every row out of KV
 		verbMigrateCutover: act, verbMigrateFinish: act, verbMigrateLimit: act, verbMigrateRollback: act,
+		verbSupport:    {Role: core.OperatorAdmin, WorksWithoutQuorum: true, Idempotent: true}, // it changes nothing; it is an act to be in the audit, and most needed without a quorum
 		verbBackup:     {Role: core.OperatorAdmin, NeedsStore: true, ReadsAll: true},
+		verbBackupNow:  {Role: core.OperatorAdmin, Idempotent: true},  // a second one finds the first
 		verbBackupPart: {Role: core.OperatorAdmin, IsPartOfAct: true}, // also at a node that no longer serves a store: the file is whole
+
+		verbRestore:     {Role: core.OperatorAdmin, ReadsAll: true},    // an interrupted one goes on where no node serves a store
+		verbRestorePart: {Role: core.OperatorAdmin, IsPartOfAct: true}, // it changes nothing of the cluster
 	}
 }
 
@@ -155,6 +175,15 @@ type Events struct {
 	Node   string          `json:"node"`
 	Events []cluster.Event `json:"events"`
 }
+
+// HistoryRequest asks for a page of the events of the cluster.
+type HistoryRequest = events.Query
+
+// History is a page of them.
+type History = events.Page
+
+// HistoryEntry is an incident, or a line that belongs to none.
+type HistoryEntry = events.Entry
 
 // AuditRequest asks for what operators did, newest first: records after Since
 // and before Before (sequences, 0: no bound), at most Limit (0: 200).
@@ -309,6 +338,8 @@ type RoomDetail struct {
 
 	Invited      []RoomInvitation `json:"invited,omitempty"`       // with the first page alone, at most peopleShown
 	InvitedCount int              `json:"invited_count,omitempty"` // all pending invitations
+
+	Chain *ChainSummary `json:"chain,omitempty"` // with the first page alone; nil for a plain room
 }
 
 // RoomInvitation is a pending invitation. An invited user is no member, and has no key.
@@ -350,6 +381,9 @@ type Rescued struct {
 	Survivors []string     `json:"survivors"` // the nodes that are left
 	Removed   []string     `json:"removed"`   // by this call, in this order
 	Meta      cluster.Meta `json:"meta"`
+
+	Loss []cluster.Loss `json:"loss"` // of the buckets without a leader, before the quorum was lowered; empty if a call before this one did that
+	Node string         `json:"node"` // who saw it
 }
 
 // drainRequest names a node to drain, and for how many ms.

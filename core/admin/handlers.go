@@ -23,22 +23,27 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		verbIdentify:  typed(s.identify),
 		verbStatus:    s.status,
 		verbEvents:    typed(s.events),
+		verbHistory:   typed(s.history),
 		verbFlags:     s.flags,
 		verbRollout:   s.rollout,
 		verbMigration: s.migrationStatus,
 		verbAudit:     typed(s.audit),
 		verbDoctor:    typed(s.doctor),
 
-		verbUserPage:     typed(s.userPage),
-		verbUserGet:      typed(s.userGet),
-		verbUserAdd:      typed(s.userAdd),
-		verbUserRevoke:   typed(s.userRevoke),
-		verbUserActivate: typed(s.userActivate),
-		verbUserExtend:   typed(s.userExtend),
-		verbUserReplace:  typed(s.userReplace),
-		verbRoomPage:     typed(s.roomPage),
-		verbRoomGet:      typed(s.roomGet),
-		verbRoomRekey:    typed(s.roomRekey),
+		verbUserPage:       typed(s.userPage),
+		verbUserGet:        typed(s.userGet),
+		verbUserAdd:        typed(s.userAdd),
+		verbUserRevoke:     typed(s.userRevoke),
+		verbUserActivate:   typed(s.userActivate),
+		verbUserExtend:     typed(s.userExtend),
+		verbUserReplace:    typed(s.userReplace),
+		verbRoomPage:       typed(s.roomPage),
+		verbRoomGet:        typed(s.roomGet),
+		verbRoomStatements: typed(s.roomStatements),
+		verbRoomRekey:      typed(s.roomRekey),
+
+		verbSessionPage: typed(s.sessionPage),
+		verbSessionEnd:  typed(s.sessionEnd),
 
 		verbOperatorRemove: typed(s.operatorRemove),
 
@@ -61,8 +66,13 @@ func (s *Service) verbs() map[Verb]verbFunc {
 		}),
 		verbMigrateRollback: s.migrateVerb(Migrator.Rollback),
 
+		verbSupport:    s.support,
 		verbBackup:     typed(s.backup),
+		verbBackupNow:  s.backupNow,
 		verbBackupPart: typed(s.backupPart),
+
+		verbRestore:     typed(s.restore),
+		verbRestorePart: typed(s.restorePart),
 	}
 }
 
@@ -121,6 +131,10 @@ func (s *Service) events(_ context.Context, _ core.Operator, req EventsRequest) 
 	return Events{Node: s.cfg.Node, Events: s.cfg.Cluster.Events(req.Since, req.Limit)}, nil
 }
 
+func (s *Service) history(_ context.Context, _ core.Operator, req HistoryRequest) (any, error) {
+	return s.cfg.Cluster.History(req), nil
+}
+
 func (s *Service) flags(ctx context.Context, _ core.Operator, _ []byte) (any, error) {
 	var out Flags
 	v := s.cfg.Cluster.View(ctx)
@@ -143,11 +157,16 @@ func (s *Service) userGet(ctx context.Context, _ core.Operator, req userRequest)
 		return nil, err
 	}
 	u, err := st.User(ctx, id)
-	if err != nil || !req.Key {
-		return u, err
+	if err != nil {
+		return nil, err
+	}
+	record := s.cfg.Cluster.LastSeen()
+	seen := UserSeen{User: u, Seen: record.Of(id), SeenSince: record.Began()}
+	if !req.Key {
+		return seen, nil
 	}
 	k, err := s.userKey(ctx, st, u)
-	return userKeyReply{User: u, Key: k}, err
+	return userKeyReply{UserSeen: seen, Key: k}, err
 }
 
 func (s *Service) storeAndUser(id string) (core.Store, core.UserID, error) {

@@ -82,7 +82,7 @@ func (k *RoomKeys) NoHolderText(epoch core.Epoch) string {
 	case epoch == 0:
 		return "no member has a key of it yet: its owner's program makes the first one as soon as it has the room open"
 	}
-	return "no member has a key of it: a program of a member's that asks for a new one (Room.Rekey in the SDK) makes it"
+	return "no member has a key of it: in a room from a legacy database its owner founds it anew (Client.FoundAnew in the SDK); in others a member's program makes one (Room.Rekey)"
 }
 
 // Label says how it stands in a few words, as screens and commands show it.

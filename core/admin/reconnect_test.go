@@ -57,8 +57,8 @@ func TestAnswerAfterAReconnectIsDropped(t *testing.T) {
 		"an act":    func() error { _, err := call[core.Backup](t.Context(), cl, TargetAny, verbBackup, nil); return err },
 	} {
 		id.renew = func() {
-			connected := cl.nc.StatusChanged(nats.CONNECTED)
-			if err := cl.nc.ForceReconnect(); err != nil {
+			connected := cl.session.Load().nc.StatusChanged(nats.CONNECTED)
+			if err := cl.session.Load().nc.ForceReconnect(); err != nil {
 				t.Error(err)
 			}
 			select {

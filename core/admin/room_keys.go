@@ -135,6 +135,9 @@ func (s *Service) roomGet(ctx context.Context, _ core.Operator, req RoomRequest)
 	if out.Invited, out.InvitedCount, err = o.invitations(ctx, st); err != nil {
 		return nil, err
 	}
+	if out.Chain, err = s.chainOf(ctx, o.Room); err != nil {
+		return nil, err
+	}
 	out.Keys, err = s.keysOf(ctx, st, o)
 	return out, err
 }

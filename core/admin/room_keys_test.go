@@ -44,6 +44,8 @@ type quiet struct{ clusterViewer }
 
 func (quiet) Note(cluster.Level, string, string) {}
 
+func (quiet) LastSeen() *core.LastSeen { return &core.LastSeen{} }
+
 // keyWorld is the service in front of a real store with six people.
 type keyWorld struct {
 	*Service

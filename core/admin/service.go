@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"unibus/core/auth"
 	"unibus/core/cluster"
 	"unibus/core/doctor"
+	"unibus/core/events"
 	"unibus/core/migrate"
 	"unibus/core/request"
 )
@@ -26,6 +28,12 @@ type storeHandle interface {
 type clusterViewer interface {
 	View(ctx context.Context) cluster.View
 	Events(since uint64, limit int) []cluster.Event
+	// History returns a page of the events of the cluster.
+	History(q events.Query) events.Page
+	// LastSeen is the record of when users had a session last.
+	LastSeen() *core.LastSeen
+	// SupportReport is a support.Report of the node, filtered.
+	SupportReport(ctx context.Context) (json.RawMessage, error)
 	// Note records what an operator did, for the events of every node.
 	Note(level cluster.Level, about, text string)
 }
@@ -54,6 +62,10 @@ type userSessions interface {
 	// End is called once a user has been revoked in the store. It ends the user's
 	// sessions everywhere and says what each configured node answered in time.
 	End(ctx context.Context, u core.User) map[string]Ended
+	// Sessions asks every node, or the one of the request, for its sessions behind a cursor.
+	Sessions(ctx context.Context, r SessionPageRequest, after *SessionCursor) map[string]NodeSessions
+	EndOne(ctx context.Context, id SessionID) SessionsEnded
+	EndAll(ctx context.Context, user core.UserID) SessionsEnded
 	// Rollout asks every configured node whom it would deny under enforce.
 	Rollout(ctx context.Context) map[string]RolloutNode
 }
@@ -107,6 +119,8 @@ type ServiceConfig struct {
 	Bus        roomBus
 	Migrator   Migrator // nil on a node alone
 	Backups    backupServer
+	Schedule   backupSchedule
+	Restorer   ClusterRestorer // nil on a node alone
 	Guard      guard
 	Prover     request.Prover
 	Audit      auditor
@@ -119,6 +133,7 @@ type Service struct {
 	cfg    ServiceConfig
 	server *request.Server
 	keys   keyHealthCache
+	chains chainCache
 }
 
 const (

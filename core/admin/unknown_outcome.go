@@ -39,7 +39,7 @@ func (c *Client) UserExtend(ctx context.Context, id string, expires core.Millis)
 }
 
 func (c *Client) readBackUser(ctx context.Context, u core.User, err error, id string, inForce func(core.User) bool) (core.User, error) {
-	return readBack(ctx, u, err, func(ctx context.Context) (core.User, error) { return c.UserGet(ctx, id) }, inForce,
+	return request.Resolve(ctx, u, err, func(ctx context.Context) (core.User, error) { return c.UserGet(ctx, id) }, inForce,
 		func(u core.User) string {
 			end := "without an end"
 			if u.Expires != 0 {
@@ -58,27 +58,13 @@ func (c *Client) NodeResume(ctx context.Context, name string) (NodeDrained, erro
 		m.Node, m.Ended = name, !lasts
 		return NodeDrained{Maintenance: m}, err
 	}
-	return readBack(ctx, out, err, look, func(d NodeDrained) bool { return d.Ended },
+	return request.Resolve(ctx, out, err, look, func(d NodeDrained) bool { return d.Ended },
 		func(NodeDrained) string { return name + " is in maintenance" })
 }
 
 // readBackMigration reads back what a verb has changed in the migration.
 func (c *Client) readBackMigration(ctx context.Context, st migrate.Status, err error, inForce func(migrate.Status) bool) (migrate.Status, error) {
-	return readBack(ctx, st, err, c.Migration, inForce, func(st migrate.Status) string {
+	return request.Resolve(ctx, st, err, c.Migration, inForce, func(st migrate.Status) string {
 		return fmt.Sprintf("the migration is in the state %s", st.State)
 	})
-}
-
-// readBack is the result of an act, or what look finds if it is not known whether the act
-// was done. KindUnavailable where it was not, with the state that is in its place.
-func readBack[T any](ctx context.Context, out T, err error, look func(context.Context) (T, error), inForce func(T) bool, state func(T) string) (T, error) {
-	if core.OutcomeOf(err) != core.OutcomeUnknown {
-		return out, err
-	}
-	is, e := request.ReadBack(ctx, err, look)
-	if e != nil || inForce(is) {
-		return is, e
-	}
-	return out, core.Errorf(core.KindUnavailable, "%s; it was not done when the state was read back: %s", core.AsError(err).Text, state(is)).
-		WithOutcome(core.OutcomeNone).WithNext("run it again")
 }

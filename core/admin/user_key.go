@@ -10,8 +10,15 @@ import (
 
 // userKeyReply is a user with what verbUserGet is asked for besides.
 type userKeyReply struct {
-	core.User
+	UserSeen
 	Key *core.UserKey `json:"key,omitempty"`
+}
+
+// UserSeen is a user and when they had a session last.
+type UserSeen struct {
+	core.User
+	Seen      core.Millis `json:"seen,omitempty"`       // the hour; 0: not since SeenSince
+	SeenSince core.Millis `json:"seen_since,omitempty"` // when that began to be recorded; 0: nothing is recorded, or the node is of an earlier release
 }
 
 // mostSuccessors bounds how many new users are looked at.

@@ -62,7 +62,7 @@ func TestUserKey(t *testing.T) {
 			t.Errorf("after a new key: %q", k.Rekey)
 		}
 		plain, err := w.userGet(ctx, core.Operator{}, userRequest{ID: string(ann.ID)})
-		if _, isUser := plain.(core.User); !isUser || err != nil {
+		if _, isUser := plain.(UserSeen); !isUser || err != nil {
 			t.Errorf("without the question: %T, %v", plain, err)
 		}
 		if _, err := w.userGet(ctx, core.Operator{}, userRequest{ID: string(storetest.NewUserID(t)), Key: true}); core.KindOf(err) != core.KindNotFound {

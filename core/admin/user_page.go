@@ -15,6 +15,7 @@ func (s *Service) userPage(ctx context.Context, _ core.Operator, r core.UserPage
 	if err != nil {
 		return nil, err
 	}
+	r.LastSeen = s.cfg.Cluster.LastSeen()
 	return st.UserPage(ctx, r, s.cfg.Now())
 }
 

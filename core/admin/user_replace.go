@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -131,6 +132,11 @@ func (r *replacement) checkNew(ctx context.Context) error {
 	if status := r.to.StatusAt(r.now); status != core.UserActive {
 		return another("the new key %s is %s", r.to.ID.Short(), status)
 	}
+	if end := r.from.Expires; end != 0 && (r.to.Expires == 0 || r.to.Expires > end) {
+		// To shorten it here would be an end that no record of the audit has: see Denials.
+		return core.Errorf(core.KindRefused, "the new key %s would be admitted longer than the old one", r.to.ID.Short()).
+			WithNext("give it the end of the old one first: unibusd user extend %s --expires %s", r.to.ID, end.Time().UTC().Format(time.RFC3339))
+	}
 	if r.to.Role != r.from.Role {
 		return another("the new key %s is a user with the role %s, and the old one has the role %s", r.to.ID.Short(), r.to.Role, r.from.Role)
 	}
@@ -152,23 +158,52 @@ func (r *replacement) checkNew(ctx context.Context) error {
 	return another("the new key %s has rooms of its own already, %s among them: one key would have the rights of two", r.to.ID.Short(), append(own, others...)[0])
 }
 
-// roomsWith are the rooms of which a user is a member or the owner, in order.
+// roomsWith are the rooms of which a user is a member or the owner, in order. It reads no
+// others: a store may hold a hundred thousand.
 func roomsWith(ctx context.Context, st core.Store, id core.UserID) (movable, others []core.RoomID, err error) {
+	rooms, err := ownedRooms(ctx, st, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	owned := map[core.RoomID]bool{}
+	for _, r := range rooms {
+		owned[r.ID] = true
+	}
 	member, err := st.RoomsOf(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	all, err := st.Rooms(ctx)
-	for _, room := range all {
-		switch {
-		case room.Owner != id && !slices.Contains(member, room.ID):
-		case isMovable(room):
+	member = slices.DeleteFunc(member, func(m core.RoomID) bool { return owned[m] })
+	more, err := core.ReadRooms(ctx, st, member)
+	if err != nil {
+		return nil, nil, err
+	}
+	rooms = append(rooms, more...)
+	slices.SortFunc(rooms, func(a, b core.Room) int { return cmp.Compare(a.ID, b.ID) })
+	for _, room := range rooms {
+		if isMovable(room) {
 			movable = append(movable, room.ID)
-		default:
+		} else {
 			others = append(others, room.ID)
 		}
 	}
-	return movable, others, err
+	return movable, others, nil
+}
+
+// ownedRooms are the rooms that a user owns, a member of them or not.
+func ownedRooms(ctx context.Context, st core.Store, id core.UserID) (rooms []core.Room, err error) {
+	ask := core.RoomPageRequest{RoomQuery: core.RoomQuery{Owner: id}}
+	for {
+		page, err := st.RoomPage(ctx, ask, nil)
+		if err != nil {
+			return nil, err
+		}
+		rooms = append(rooms, page.Rooms...)
+		if page.Next == "" {
+			return rooms, nil
+		}
+		ask.After = page.Next
+	}
 }
 
 // isMovable is false for an archived room, which cannot be changed, and for an encrypted
@@ -187,8 +222,10 @@ func (r *replacement) revoke(ctx context.Context) (core.User, error) {
 
 // move adds the new key and gives it the rooms, and then takes them from the old one.
 func (r *replacement) move(ctx context.Context, out *Replaced) (err error) {
-	if out.New, err = r.prepareNew(ctx); err != nil {
-		return err
+	if out.New = r.to; !r.exists {
+		if err := r.store.AddUser(ctx, r.to); err != nil {
+			return err
+		}
 	}
 	for _, id := range r.rooms {
 		if err := r.moveRoom(ctx, id); err != nil {
@@ -202,18 +239,6 @@ func (r *replacement) move(ctx context.Context, out *Replaced) (err error) {
 		}
 	}
 	return nil
-}
-
-// prepareNew adds the new key, or gives one that is there no more time than the old one
-// had.
-func (r *replacement) prepareNew(ctx context.Context) (core.User, error) {
-	switch end := r.from.Expires; {
-	case !r.exists:
-		return r.to, r.store.AddUser(ctx, r.to)
-	case end != 0 && (r.to.Expires == 0 || r.to.Expires > end):
-		return r.store.SetUserExpiry(ctx, r.to.ID, end, r.now)
-	}
-	return r.to, nil
 }
 
 // moveRoom makes the new key a member in the role that the old one has, and the owner

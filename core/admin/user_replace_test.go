@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -254,21 +255,31 @@ func TestReplaceRefuses(t *testing.T) {
 	})
 }
 
-// TestReplaceKeepsTheEnd: the new key ends when the old one would, and no later.
+// TestReplaceKeepsTheEnd: the new key ends when the old one would, and no later. One that is a
+// user with a later end is refused, and the audit has the end that is given to it before.
 func TestReplaceKeepsTheEnd(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, w *keyWorld) {
 		replaceable(t, w)
 		old := w.people[0].ID
-		_, err := w.store.SetUserExpiry(t.Context(), old, 100, 1)
+		_, err := w.store.SetUserExpiry(t.Context(), old, 100_000, 1)
 		must(t, err)
 		added := storetest.NewUser(t, "")
 		must(t, w.store.AddUser(t.Context(), added))
+		_, err = w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(added.ID)})
+		if next := "unibusd user extend " + string(added.ID) + " --expires 1970-01-01T00:01:40Z"; core.KindOf(err) != core.KindRefused || !strings.HasSuffix(core.AsError(err).Next, next) {
+			t.Errorf("a new key that lasts longer: %v", err)
+		}
+		if u, err := w.store.User(t.Context(), old); err != nil || u.Status != core.UserActive {
+			t.Errorf("after the refusal: %+v, %v", u, err)
+		}
+		_, err = w.store.SetUserExpiry(t.Context(), added.ID, 100_000, 1)
+		must(t, err)
 		for _, to := range []core.UserID{storetest.NewUserID(t), added.ID} {
 			if _, err := w.userReplace(t.Context(), core.Operator{Name: "op"}, replaceRequest{string(old), string(to)}); err != nil {
 				t.Fatal(err)
 			}
-			if u, err := w.store.User(t.Context(), to); err != nil || u.Expires != 100 || u.Status != core.UserActive {
+			if u, err := w.store.User(t.Context(), to); err != nil || u.Expires != 100_000 || u.Status != core.UserActive {
 				t.Errorf("%+v, %v", u, err)
 			}
 			old = to

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
 	"unibus/core/jsapi"
 )
 
@@ -19,9 +22,13 @@ type follower struct {
 	wake    chan struct{} // a buffer of one
 	missing bool          // the stream is not there, which was logged
 	shrunk  time.Time     // since when the stream has fewer records than the copy; zero: it has not
+	replica jsapi.LocalReplica
+	heard   heardRecords
 }
 
-func newFollower(l *Log) *follower { return &follower{l: l, wake: make(chan struct{}, 1)} }
+func newFollower(l *Log) *follower {
+	return &follower{l: l, wake: make(chan struct{}, 1), replica: jsapi.LocalReplica{LastSeq: l.cfg.LastSeq}}
+}
 
 // notify says that the stream has a new record.
 func (f *follower) notify() {
@@ -34,6 +41,8 @@ func (f *follower) notify() {
 // run copies until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	said := time.Now()
+	stop := f.listen()
+	defer stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -42,13 +51,28 @@ func (f *follower) run(ctx context.Context) {
 			return
 		case <-f.wake:
 		case <-timer.C:
+			if !f.replica.AskDue() && !f.l.file.state().signatureDue(f.l.cfg.Now()) {
+				timer.Reset(core.UntilTick(followEvery))
+				continue
+			}
 		}
-		if err := f.copyNew(ctx); err != nil && time.Since(said) > shrunkAfter && ctx.Err() == nil {
+		err := f.copyNew(ctx)
+		f.replica.Answered(err == nil && !f.missing)
+		if err != nil && time.Since(said) > shrunkAfter && ctx.Err() == nil {
 			said = time.Now()
 			f.l.log.Warn("the node's own copy of the audit is not up to date", "file", f.l.cfg.File, "error", err)
 		}
-		timer.Reset(followEvery)
+		timer.Reset(core.UntilTick(followEvery))
 	}
+}
+
+// listen keeps the records that nodes send to the stream. Without it each is read from there.
+func (f *follower) listen() (stop func()) {
+	sub, err := f.l.stream.api.Conn.Subscribe(Subjects, func(m *nats.Msg) { f.heard.add(m.Data) })
+	if err != nil {
+		return func() {}
+	}
+	return func() { _ = sub.Unsubscribe() } // fails only on a closed connection, where it is gone anyway
 }
 
 // copyNew copies the records after the last one of the copy, and signs the newest where
@@ -131,7 +155,7 @@ func (f *follower) gap(info jsapi.StreamInfo, before uint64, text string) error 
 // copyWindow copies records from one sequence to another. Those that are missing are
 // noted once a later one is there.
 func (f *follower) copyWindow(ctx context.Context, info jsapi.StreamInfo, from, to uint64) error {
-	items, err := f.l.stream.fetch(ctx, from, to)
+	items, err := f.read(ctx, from, to)
 	if err != nil {
 		return err
 	}

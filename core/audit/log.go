@@ -31,6 +31,9 @@ type Config struct {
 	Logger   *slog.Logger          // nil: none
 	Records  bool                  // the logger gets each record, too
 	Key      func() (Signer, bool) // the cluster's; false while it is not known; nil: nothing is signed
+
+	// LastSeq is that of the node's own replica of the stream, false without one. nil: not known.
+	LastSeq func() (uint64, bool)
 }
 
 // Log writes and reads the audit. It is safe for use by several goroutines.
@@ -67,7 +70,7 @@ func New(cfg Config) *Log {
 		l.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Conn != nil {
-		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas, keep: l.written, turn: make(chan struct{}, 1)}
+		l.stream = &stream{api: jsapi.Client{Conn: cfg.Conn}, replicas: cfg.Replicas, keep: l.written, turn: make(chan struct{}, 1), copyTurn: make(chan struct{}, 1)}
 		l.follow = newFollower(l)
 		l.file.limit = copyLimit
 	}
@@ -359,7 +362,7 @@ func (l *Log) addPendingUntil(ctx context.Context) {
 				l.log.Warn("the node's own audit file is not yet in the stream", "file", l.cfg.File, "error", err)
 			}
 		}
-		if !jsapi.Sleep(ctx, addEvery) {
+		if !jsapi.Sleep(ctx, core.UntilTick(addEvery)) {
 			return
 		}
 	}

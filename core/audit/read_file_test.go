@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,8 +35,9 @@ func read(t *testing.T, files ...string) FileRecords {
 func TestFilesAreReadAsPagesAre(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, l *Log) {
-		now := core.Millis(1000) // the tests' clock stands
-		l.cfg.Now = func() core.Millis { now += 1000; return now }
+		var now atomic.Int64 // the tests' clock stands
+		now.Store(1000)
+		l.cfg.Now = func() core.Millis { return core.Millis(now.Add(1000)) }
 		name := "ana" // an operator's
 		chief := UserAdmin(core.User{ID: "UABCDEFGHIJKLMNOP", Name: &name, Role: core.RoleAdmin})
 		l.End(t.Context(), begin(t, l, "first"), nil)

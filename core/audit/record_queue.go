@@ -26,6 +26,7 @@ type queuedRecord struct {
 	entry entry
 	after uint64 // the sequence of the newest record of its subject, 0: none
 	until time.Time
+	taken chan struct{} // closed when the record is in a batch: its caller sends no further one
 	done  chan struct{}
 
 	stored stored // both are read after done; nothing where another node was faster
@@ -62,6 +63,7 @@ func (q *recordQueue) take() (group []*queuedRecord) {
 		}
 		ids[r.entry.ID] = true
 		group = append(group, r)
+		close(r.taken)
 	}
 	q.waiting = slices.Delete(q.waiting, 0, len(group))
 	return group
@@ -71,19 +73,19 @@ func (q *recordQueue) take() (group []*queuedRecord) {
 // another record followed that one. The caller that gets the turn sends for all that wait.
 // It may send longer than it waits itself, as long as the others do and ctx lasts.
 func (s *stream) appendNext(ctx context.Context, timeout time.Duration, node string, e entry, after uint64) (stored, error) {
-	r := &queuedRecord{entry: e, after: after, until: time.Now().Add(timeout), done: make(chan struct{})}
+	r := &queuedRecord{entry: e, after: after, until: time.Now().Add(timeout), taken: make(chan struct{}), done: make(chan struct{})}
 	wait, cancel := context.WithDeadline(ctx, r.until)
 	defer cancel()
 	s.queue.add(r)
+	turn, taken := s.turn, r.taken
 	for {
 		select {
 		case <-r.done:
 			return r.stored, r.err
-		case s.turn <- struct{}{}:
-			go func() {
-				s.appendQueued(ctx, node)
-				<-s.turn
-			}()
+		case <-taken:
+			turn, taken = nil, nil
+		case turn <- struct{}{}:
+			go s.appendQueued(ctx, node)
 		case <-wait.Done():
 			s.queue.remove(r)
 			return stored{}, tooLate()
@@ -91,12 +93,23 @@ func (s *stream) appendNext(ctx context.Context, timeout time.Duration, node str
 	}
 }
 
-// appendQueued sends the records that wait. It holds the turn.
+// appendQueued sends the records that wait, and ends the turn. The next batch is sent while
+// these are copied: each copy is a sync of the disk.
 func (s *stream) appendQueued(ctx context.Context, node string) {
 	group := s.queue.take()
 	if len(group) == 0 {
+		<-s.turn
 		return
 	}
+	s.send(ctx, node, group)
+	s.copyTurn <- struct{}{}
+	<-s.turn
+	s.finish(group)
+	<-s.copyTurn
+}
+
+// send writes the records of a group. It holds the turn.
+func (s *stream) send(ctx context.Context, node string, group []*queuedRecord) {
 	until := slices.MaxFunc(group, func(a, b *queuedRecord) int { return a.until.Compare(b.until) }).until
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -105,15 +118,25 @@ func (s *stream) appendQueued(ctx context.Context, node string) {
 			s.appendAlone(ctx, node, r)
 		}
 	}
+}
+
+// finish keeps what was written, and lets the callers go on: with an intent once it is
+// kept, with an outcome at once.
+func (s *stream) finish(group []*queuedRecord) {
 	var records []stored
 	for _, r := range group {
 		if r.stored.seq > 0 {
 			records = append(records, r.stored)
 		}
+		if r.entry.Phase == phaseOutcome {
+			close(r.done)
+		}
 	}
 	s.keep(records)
 	for _, r := range group {
-		close(r.done)
+		if r.entry.Phase != phaseOutcome {
+			close(r.done)
+		}
 	}
 }
 

@@ -28,11 +28,12 @@ type stream struct {
 	api      jsapi.Client
 	replicas int
 
-	keep func([]stored) // gets the records that were written, in their order, under the turn
+	keep func([]stored) // gets the records that were written, in their order, under the copy turn
 
-	queue recordQueue
-	turn  chan struct{} // of one: held during one append
-	last  *position     // the stream's last record; nil: not known; guarded by turn
+	queue    recordQueue
+	turn     chan struct{} // of one: held during one append
+	copyTurn chan struct{} // of one: held while records are kept; taken under turn, so that the order stays
+	last     *position     // the stream's last record; nil: not known; guarded by turn
 }
 
 func streamConfig(replicas int) jetstream.StreamConfig {
@@ -64,13 +65,7 @@ func repair(have jetstream.StreamConfig, replicas int) (jetstream.StreamConfig, 
 
 // ensure makes the stream exist as streamConfig wants it, once; the caller tries again.
 func (s *stream) ensure(ctx context.Context) error {
-	exists, err := s.api.EnsureStream(ctx, streamConfig(s.replicas), jsapi.Attempt, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
-		return repair(have, s.replicas)
-	})
-	if exists && jsapi.Answered(err, jsapi.CodeNoPeers) { // it keeps the replicas that it has
-		return nil
-	}
-	return err
+	return s.api.EnsureKept(ctx, streamConfig(s.replicas), repair)
 }
 
 // position is a record of the stream: its sequence, 0 before the first, and its hash.
@@ -136,7 +131,9 @@ func (s *stream) appendCheckpoint(ctx context.Context, node string, sign func(en
 	}
 	done, err = s.publish(ctx, node, e, 0, end)
 	if done.seq > 0 {
+		s.copyTurn <- struct{}{}
 		s.keep([]stored{done})
+		<-s.copyTurn
 	}
 	return done, err
 }
@@ -164,9 +161,11 @@ func (s *stream) publish(ctx context.Context, node string, e entry, after uint64
 	}
 }
 
-// awaitTurn waits until no append is under way.
+// awaitTurn waits until no append is under way, and what was appended is kept.
 func (s *stream) awaitTurn() {
 	s.turn <- struct{}{}
+	s.copyTurn <- struct{}{}
+	<-s.copyTurn
 	<-s.turn
 }
 

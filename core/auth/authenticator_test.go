@@ -202,7 +202,7 @@ func TestEnforce(t *testing.T) {
 	u := pub(w.active)
 	want := auth.Grant{
 		Account: "BUS", Kind: auth.KindUser, Identity: u, Rooms: []core.RoomID{"a-room", "b"},
-		Publish:   []string{"unibus.control.v1." + u + ".>", "unibus.room.a-room." + u, "unibus.room.b." + u},
+		Publish:   []string{"unibus.control.v1." + u + ".>", "unibus.room.a-room." + u, "unibus.room.a-room." + u + ".beat", "unibus.room.b." + u, "unibus.room.b." + u + ".beat"},
 		Subscribe: []string{"_INBOX." + u + ".>", "unibus.room.a-room.>", "unibus.room.b.>"},
 	}
 	got, err := w.decide(signed(w.active))
@@ -426,7 +426,7 @@ func TestTooManyRooms(t *testing.T) {
 		d := w.cfg.Users.(directory)
 		d.rooms = many(auth.MaxRooms)
 		w.cfg.Users = d
-		if g, err := w.decide(signed(w.active)); err != nil || len(g.Rooms) != auth.MaxRooms || len(g.Publish) != auth.MaxRooms+1 || !g.In("r0999") || g.In("r1000") {
+		if g, err := w.decide(signed(w.active)); err != nil || len(g.Rooms) != auth.MaxRooms || len(g.Publish) != 2*auth.MaxRooms+1 || !g.In("r0999") || g.In("r1000") {
 			t.Errorf("%s: %d rooms gave %d: %v", mode, auth.MaxRooms, len(g.Rooms), err)
 		}
 		d.rooms = many(auth.MaxRooms + 1)

@@ -84,6 +84,11 @@ func RoomSubject(room core.RoomID, user string) string {
 	return "unibus.room." + string(room) + "." + user
 }
 
+// HeartbeatSubject is the subject to which a user publishes heartbeats in a room; with "*"
+// for the user, that of all its heartbeats. It is not that of messages: programs that know
+// no heartbeats would take them for messages that cannot be read.
+func HeartbeatSubject(room core.RoomID, user string) string { return RoomSubject(room, user) + ".beat" }
+
 // InboxPrefix is where the answers to a caller go; its connection may subscribe to
 // no other inbox.
 func InboxPrefix(caller string) string { return "_INBOX." + caller }
@@ -230,7 +235,7 @@ func userGrant(id core.UserID, rooms []core.RoomID) (Grant, error) {
 			// A dot or a wildcard in it would open other rooms.
 			return Grant{}, core.Errorf(core.KindFailed, "the user %s is in a room whose id cannot be part of a subject: %w", id.Short(), err)
 		}
-		g.Publish = append(g.Publish, RoomSubject(room, key))
+		g.Publish = append(g.Publish, RoomSubject(room, key), HeartbeatSubject(room, key))
 		g.Subscribe = append(g.Subscribe, RoomSubject(room, ">"))
 	}
 	return g, nil
@@ -255,12 +260,29 @@ const (
 	AuditSubjects = "unibus.audit."
 )
 
-// GrantAudit is for the audit of a node: it may append under the node's own name,
-// and create, update and read the stream. It may neither delete nor purge.
+// GrantAudit is for the audit of a node: it may append under the node's own name, hear what
+// others append, and create, update and read the stream. It may neither delete nor purge.
 func GrantAudit(node string) Grant {
 	publish := []string{AuditSubjects + node + ".>"}
 	for _, api := range []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE.", "STREAM.MSG.GET."} {
 		publish = append(publish, "$JS.API."+api+AuditStream)
 	}
-	return internal("audit", AccountControl, publish, []string{inboxes})
+	return internal("audit", AccountControl, publish, []string{inboxes, AuditSubjects + ">"})
+}
+
+// EventStream keeps what happened in the cluster, and EventRecords begins its subjects:
+// unibus.history.<node>, as core/events has them.
+const (
+	EventStream  = "UNIBUS_events"
+	EventRecords = "unibus.history."
+)
+
+// GrantEvents is for the history of events of a node: it may append under the node's own name,
+// and create, update and read the stream. It may neither delete nor purge.
+func GrantEvents(node string) Grant {
+	publish := []string{EventRecords + node}
+	for _, api := range []string{"STREAM.INFO.", "STREAM.CREATE.", "STREAM.UPDATE.", "STREAM.MSG.GET."} {
+		publish = append(publish, "$JS.API."+api+EventStream)
+	}
+	return internal("events", AccountControl, publish, []string{inboxes})
 }

@@ -372,4 +372,19 @@ func TestGrantAuditCannotDestroy(t *testing.T) {
 	if d := cmp.Diff(want, g.Publish); d != "" || g.Account != auth.AccountControl {
 		t.Error(d, g.Account)
 	}
+	if d := cmp.Diff([]string{"_INBOX.>", "unibus.audit.>"}, g.Subscribe); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestGrantEventsCannotDestroy(t *testing.T) {
+	t.Parallel()
+	g := auth.GrantEvents("n1")
+	want := []string{
+		"unibus.history.n1", "$JS.API.STREAM.INFO.UNIBUS_events", "$JS.API.STREAM.CREATE.UNIBUS_events",
+		"$JS.API.STREAM.UPDATE.UNIBUS_events", "$JS.API.STREAM.MSG.GET.UNIBUS_events",
+	}
+	if d := cmp.Diff(want, g.Publish); d != "" || g.Account != auth.AccountControl {
+		t.Error(d, g.Account)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -27,17 +28,19 @@ func (c Content) Same(d Content) bool { return slices.Equal(c.Tables, d.Tables) 
 
 // String is the content in a line: 200 users, 50 rooms, …
 func (c Content) String() string {
-	names := map[core.Table]string{
-		core.TableUsers: "users", core.TableRooms: "rooms", core.TableMembers: "members", core.TableRoomKeys: "sealed keys and epoch records",
+	names := map[core.Table][2]string{
+		core.TableUsers: {"user", "users"}, core.TableRooms: {"room", "rooms"}, core.TableMembers: {"member", "members"},
+		core.TableRoomKeys: {"sealed key or epoch record", "sealed keys and epoch records"},
 	}
-	text := ""
-	for i, t := range c.Tables {
-		if i > 0 {
-			text += ", "
+	var words []string
+	for _, t := range c.Tables {
+		name := names[t.Table][1]
+		if t.Count == 1 {
+			name = names[t.Table][0]
 		}
-		text += fmt.Sprintf("%d %s", t.Count, names[t.Table])
+		words = append(words, fmt.Sprint(t.Count, " ", name))
 	}
-	return text
+	return strings.Join(words, ", ")
 }
 
 // Tables returns what a file holds; the index of rooms by member is derived from members.
@@ -103,18 +106,26 @@ func fenced(ctx context.Context, path string) bool {
 	return s.Open(ctx) == nil && s.Close() == nil
 }
 
-func read(ctx context.Context, s *sqlite.Store) (Content, error) {
+// checkWhole looks at pages and indexes, and for rows that cannot be converted or refer to nothing.
+func checkWhole(ctx context.Context, s *sqlite.Store) error {
 	if err := s.Integrity(ctx); err != nil {
-		return Content{}, unusable(ctx, s.Path(), err)
+		return unusable(ctx, s.Path(), err)
 	}
 	problems, err := s.Problems(ctx, maxProblems)
 	if err != nil {
-		return Content{}, unusable(ctx, s.Path(), err)
+		return unusable(ctx, s.Path(), err)
 	}
-	if len(problems) > 0 {
-		p := problems[0]
-		return Content{}, core.Errorf(core.KindInvalid, "%s is not a whole control plane: the row %s of %s: %s (problems found: %s)",
-			s.Path(), p.Key, p.Table, p.Text, atLeast(len(problems))).WithNext("%s", p.Next)
+	if len(problems) == 0 {
+		return nil
+	}
+	p := problems[0]
+	return core.Errorf(core.KindInvalid, "%s is not a whole control plane: the row %s of %s: %s (problems found: %s)",
+		s.Path(), p.Key, p.Table, p.Text, atLeast(len(problems))).WithNext("%s", p.Next)
+}
+
+func read(ctx context.Context, s *sqlite.Store) (Content, error) {
+	if err := checkWhole(ctx, s); err != nil {
+		return Content{}, err
 	}
 	content, err := readRows(ctx, s, func(core.Row) error { return nil })
 	if err == nil {

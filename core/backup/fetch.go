@@ -39,6 +39,7 @@ type Result struct {
 const (
 	lookEvery       = time.Second     // while a node makes the file
 	mostSilentLooks = 5               // looks without an answer before the node is given up
+	createTries     = 3               // whole backups, where the answer to the request is lost
 	partTries       = 3               // for one part
 	endWithin       = 2 * time.Second // for telling a node that its file is not needed any more
 )
@@ -74,13 +75,27 @@ func Fetch(ctx context.Context, src Source, path string, report func(Progress)) 
 	return Result{Path: d.final, Backup: b, Signed: got.Signed}, nil
 }
 
-// fetch brings the bytes.
+// fetch has a node make a backup and brings the bytes. Where the answer to the request is
+// lost, it begins another backup, at a node that serves by then: a backup changes nothing.
 func fetch(ctx context.Context, src Source, to *os.File, report func(Progress)) (core.Backup, error) {
-	node, err := src.BackupNode(ctx)
-	if err != nil {
-		return core.Backup{}, err
+	for try := 1; ; try++ {
+		node, err := src.BackupNode(ctx)
+		if err != nil {
+			return core.Backup{}, err
+		}
+		b, err := fetcher{src: src, node: node, token: rand.Text() + rand.Text(), report: report}.fetch(ctx, to)
+		switch {
+		case core.OutcomeOf(err) != core.OutcomeUnknown || ctx.Err() != nil:
+			return b, err
+		case try == createTries:
+			return b, core.Errorf(core.KindUnavailable, "the answer to %d requests for a backup was lost, the last one to %s", try, node).
+				WithOutcome(core.OutcomeNone).WithNext("nothing was written here, and a backup changes nothing in the cluster: run it again; `unibus-tui status` says which nodes answer")
+		}
 	}
-	j := fetcher{src: src, node: node, token: rand.Text() + rand.Text(), report: report}
+}
+
+// fetch takes one backup, and has the node forget it.
+func (j fetcher) fetch(ctx context.Context, to *os.File) (core.Backup, error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
 		defer cancel()
@@ -95,7 +110,7 @@ func fetch(ctx context.Context, src Source, to *os.File, report func(Progress)) 
 		return core.Backup{}, err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != b.SHA256 {
-		return core.Backup{}, core.Errorf(core.KindFailed, "what came from %s is not the file that it made: its SHA-256 is %s, not %s", node, got, b.SHA256).
+		return core.Backup{}, core.Errorf(core.KindFailed, "what came from %s is not the file that it made: its SHA-256 is %s, not %s", j.node, got, b.SHA256).
 			WithNext("try again; if it happens twice, look at the disk and the memory of both machines")
 	}
 	return b, nil
@@ -181,6 +196,7 @@ func (j fetcher) parts(ctx context.Context, b core.Backup, to io.Writer, h hash.
 func (j fetcher) fetchAt(ctx context.Context, at int64) ([]byte, error) {
 	for try := 1; ; try++ {
 		p, err := j.part(ctx, core.BackupPartRequest{Offset: at})
+		err = core.ReadError(err) // a part has no outcome of its own
 		if err == nil || try == partTries || core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
 			return p.Data, err
 		}

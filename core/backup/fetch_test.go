@@ -209,3 +209,30 @@ func (dead) BackupCreate(ctx context.Context, _, _ string) (core.Backup, error) 
 func (dead) BackupPart(context.Context, string, core.BackupPartRequest) (core.BackupPart, error) {
 	return core.BackupPart{}, core.Errorf(core.KindUnavailable, "no answer in time")
 }
+
+// TestLostAnswerBeginsAnother: an operator does not have to find out what became of a backup
+// whose answer was lost. Another one is made, and no node keeps the first.
+func TestLostAnswerBeginsAnother(t *testing.T) {
+	t.Parallel()
+	lost := core.Errorf(core.KindUnavailable, "no answer to backup in time").WithOutcome(core.OutcomeUnknown)
+	for losses, want := range map[int]core.Kind{1: "", createTries - 1: "", createTries: core.KindUnavailable} {
+		n, out, asked := source(t), filepath.Join(t.TempDir(), "out.db"), 0
+		n.take = func(b core.Backup) (core.Backup, error) {
+			if asked++; asked <= losses {
+				return core.Backup{}, lost
+			}
+			return b, nil
+		}
+		_, err := Fetch(t.Context(), n, out, nil)
+		n.forgotten(t)
+		if core.KindOf(err) != want || asked != min(losses+1, createTries) {
+			t.Errorf("%d answers lost: %v after %d requests", losses, err, asked)
+		}
+		if err != nil && core.OutcomeOf(err) != core.OutcomeNone {
+			t.Errorf("the outcome of %v is %q", err, core.OutcomeOf(err))
+		}
+		if _, e := os.Stat(out); (e == nil) != (err == nil) {
+			t.Errorf("%d answers lost: %v, and the file: %v", losses, err, e)
+		}
+	}
+}

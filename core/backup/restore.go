@@ -49,17 +49,17 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 	if out.SHA256, err = want.checkSHA256(src.Path()); err != nil {
 		return Restored{}, err
 	}
-	if out.Content, err = read(limited, src); err != nil {
+	if err := checkWhole(limited, src); err != nil {
 		return Restored{}, err
 	}
-	if out.Leftovers, err = want.checkLeftovers(limited, src); err != nil {
-		return Restored{}, err
+	if out.Content, err = d.write(limited, src); err == nil {
+		out.Leftovers, err = want.checkLeftovers(limited, src)
 	}
-	if err := want.checkSigner(src.Path(), out.Signed); err != nil {
-		return Restored{}, err
+	if err == nil {
+		err = want.checkSigner(src.Path(), out.Signed)
 	}
-	if err = d.write(limited, src, out.Content); err == nil {
-		_, err = d.verifyAndPlace(ctx, out.Content)
+	if err == nil {
+		err = d.readBackAndPlace(limited, out.Content)
 	}
 	if err != nil {
 		return Restored{}, errors.Join(stopped(ctx, d, err), d.discard())
@@ -122,23 +122,24 @@ func (want Expect) checkSigner(path string, by *Signature) error {
 // rowsAtATime go into the new file in one transaction.
 const rowsAtATime = 1000
 
-// write fills the partial file with the rows of a file.
-func (d partialFile) write(ctx context.Context, src *sqlite.Store, want Content) error {
-	w, err := sqlite.CreateVersion(ctx, d.path, want.Schema)
+// write fills the partial file with the rows of a file, and says what they are and who signed
+// them. The rows are read once: what is signed is what was written.
+func (d partialFile) write(ctx context.Context, src *sqlite.Store) (Content, error) {
+	w, err := sqlite.CreateVersion(ctx, d.path, src.SchemaVersion())
 	if err != nil {
-		return err
+		return Content{}, err
 	}
 	got, err := copyRows(ctx, src, w)
-	if err == nil && !got.Same(want) {
-		err = core.Errorf(core.KindUnavailable, "%s was changed while it was read", src.Path()).WithNext("stop the program that writes it, then try again")
+	if err == nil {
+		got.Signed, err = signedBy(ctx, src, got)
 	}
 	if err == nil {
 		_, err = w.Finish(ctx)
 	}
 	if err != nil {
-		return errors.Join(err, w.Discard())
+		return Content{}, errors.Join(err, w.Discard())
 	}
-	return nil
+	return got, nil
 }
 
 func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content, error) {
@@ -161,6 +162,28 @@ func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content
 	return got, err
 }
 
+// readBackAndPlace is verifyAndPlace for a file that a Writer has finished: that has looked at its
+// pages, and for rows that refer to nothing.
+func (d partialFile) readBackAndPlace(ctx context.Context, want Content) error {
+	s, err := open(ctx, d.path)
+	if err != nil {
+		return err
+	}
+	got, err := readRows(ctx, s, func(core.Row) error { return nil })
+	if err = errors.Join(err, s.Close()); err != nil {
+		return err
+	}
+	if !got.Same(want) {
+		return d.notTheSame(got, want)
+	}
+	return d.place()
+}
+
+func (d partialFile) notTheSame(got, want Content) error {
+	return core.Errorf(core.KindFailed, "what was written for %s is not what it was made of (%s, not %s); it was removed", d.final, got, want).
+		WithNext("check the disk, then try again")
+}
+
 // verifyAndPlace reads the partial file back before it gets its name.
 func (d partialFile) verifyAndPlace(ctx context.Context, want Content) (Content, error) {
 	got, err := Check(ctx, d.path)
@@ -168,8 +191,7 @@ func (d partialFile) verifyAndPlace(ctx context.Context, want Content) (Content,
 		return Content{}, err
 	}
 	if !got.Same(want) {
-		return Content{}, core.Errorf(core.KindFailed, "what was written for %s is not what it was made of (%s, not %s); it was removed", d.final, got, want).
-			WithNext("check the disk, then try again")
+		return Content{}, d.notTheSame(got, want)
 	}
 	return got, d.place()
 }

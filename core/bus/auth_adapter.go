@@ -49,6 +49,7 @@ func (a *authAdapter) Check(c server.ClientAuthentication) bool {
 	r := requestOf(c)
 	ses, err := a.sessions.enter(srv, c.GetID(), r)
 	if err == nil {
+		ses.client = libraryOf(c) // only an admitted session is listed, and admit locks
 		err = a.decide(srv, c, r, ses)
 	}
 	if err != nil {

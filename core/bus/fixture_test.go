@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -169,6 +170,21 @@ func freeAddrs(t *testing.T, n int) []string {
 	addrs, err := loopback.FreeAddresses(n)
 	must(t, err)
 	return addrs
+}
+
+// dialTCP connects without a word. A dial without a bound has been seen to wait for ever where the
+// server closed the connection in the moment in which it was made.
+func dialTCP(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	var err error
+	for range 5 {
+		var c net.Conn
+		if c, err = net.DialTimeout("tcp", addr, 3*time.Second); err == nil {
+			return c
+		}
+	}
+	t.Fatal(err)
+	return nil
 }
 
 // dial connects over TCP; the zero Identity connects without one.

@@ -176,7 +176,11 @@ func FuzzRoomSubjects(f *testing.F) {
 			t.Fatalf("%q: %v, and the id %v", room, err, bad)
 		}
 		for _, subject := range append(g.Publish, g.Subscribe[:]...) {
-			tokens := strings.Split(subject, ".")
+			own := subject == auth.HeartbeatSubject(core.RoomID(room), id.Public())
+			tokens := strings.Split(strings.TrimSuffix(subject, ".beat"), ".")
+			if own != strings.HasSuffix(subject, ".beat") {
+				t.Fatalf("%q grants %q", room, subject)
+			}
 			if strings.HasPrefix(subject, "unibus.room.") && (len(tokens) != 4 || tokens[2] != room || strings.ContainsAny(room, "*> \t")) {
 				t.Fatalf("%q grants %q", room, subject)
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"unibus/core"
 )
 
 // nats-server refuses the newest connection when it has too many. A client that
@@ -52,7 +54,7 @@ func (s *Server) reapIdle(ctx context.Context, srv *server.Server) {
 		case <-timer.C:
 		}
 		n := r.reap(time.Now())
-		timer.Reset(r.pause())
+		timer.Reset(core.UntilTick(r.pause()))
 		closed += n
 		if n > 0 && time.Since(logged) >= time.Second {
 			s.log.Warn("there were too many connections that are not admitted: the oldest were closed", "closed", closed)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -24,8 +23,7 @@ func TestInfoBeforeTLS(t *testing.T) {
 	t.Parallel()
 	r := newFixture(t, core.BusAuthEnforce)
 	s := r.open(t, r.config(t, "n1"))
-	conn, err := net.Dial("tcp", s.Addr())
-	must(t, err)
+	conn := dialTCP(t, s.Addr())
 	defer func() { _ = conn.Close() }()
 	must(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
 	line, err := bufio.NewReader(conn).ReadString('\n')
@@ -48,8 +46,7 @@ func TestNothingIsSaidBeforeTLS(t *testing.T) {
 	cfg := r.config(t, "n1")
 	cfg.TLSFirst = true
 	s := r.open(t, cfg)
-	conn, err := net.Dial("tcp", s.Addr())
-	must(t, err)
+	conn := dialTCP(t, s.Addr())
 	defer func() { _ = conn.Close() }()
 	must(t, conn.SetReadDeadline(time.Now().Add(time.Second))) // long after INFO comes without TLSFirst
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {

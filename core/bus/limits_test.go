@@ -108,10 +108,9 @@ func TestSilentConnectionsMakeRoom(t *testing.T) {
 	s := r.open(t, cfg)
 	here := r.mustDial(t, s, r.b)
 	for range 15 {
-		c, err := net.Dial("tcp", s.Addr())
-		must(t, err)
+		c := dialTCP(t, s.Addr())
 		t.Cleanup(func() { _ = c.Close() })
-		_, err = c.Read(make([]byte, 1)) // the server has it
+		_, err := c.Read(make([]byte, 1)) // the server has it
 		must(t, err)
 	}
 	start := time.Now()
@@ -135,8 +134,7 @@ func TestAuthTimeout(t *testing.T) {
 			cfg.CertFile, cfg.KeyFile = "", ""
 		}
 		s := r.open(t, cfg)
-		c, err := net.Dial("tcp", s.Addr())
-		must(t, err)
+		c := dialTCP(t, s.Addr())
 		must(t, c.SetDeadline(time.Now().Add(3*time.Second)))
 		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("TLS %v: a silent connection stays", secure)
@@ -227,7 +225,7 @@ func (r *fixture) flood(t *testing.T, s *bus.Server, i int, stop <-chan struct{}
 			_, err = r.dial(t, s, keys.Identity{}, nats.Nkey(r.a.Public(), r.b.Sign), from("127.0.0.3"))
 		default:
 			var c net.Conn
-			if c, err = net.Dial("tcp", s.Addr()); err == nil {
+			if c, err = net.DialTimeout("tcp", s.Addr(), 3*time.Second); err == nil {
 				_, _ = c.Read(make([]byte, 512))
 				_, _ = c.Write([]byte("\x16\x03\x01\x02\x00\x01\x00 no hello"))
 				_ = c.Close()

@@ -21,7 +21,7 @@ func TestNameCheckTellsOtherClusters(t *testing.T) {
 	_, routes, _ := r.openTwo(t, nil)
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer func() { _ = silent.Close() }()
+	t.Cleanup(func() { _ = silent.Close() }) // not before the parallel cases have run
 	for name, c := range map[string]struct {
 		change func(*bus.Cluster)
 		want   string

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,7 +20,8 @@ type natsLogger struct {
 	debug bool
 	fatal func(text string)
 
-	clients logLimiter // of lines that clients cause
+	clients   logLimiter                // of lines that clients cause
+	oldRoutes *atomic.Pointer[[]string] // see Server.SetOldRoutes; nil in tests
 }
 
 var _ server.Logger = (*natsLogger)(nil)
@@ -54,6 +58,10 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 		l.Debugf(format, v...)
 		return
 	}
+	if strings.HasPrefix(format, "Error trying to connect to route") && l.isToOldRoute(fmt.Sprintf(format, v...)) {
+		l.Debugf(format, v...)
+		return
+	}
 	if strings.Contains(format, " - cid:") { // about a client, which can cause as many as it likes
 		omitted, allowed := l.clients.next(time.Now())
 		if omitted > 0 {
@@ -65,6 +73,29 @@ func (l *natsLogger) Errorf(format string, v ...any) {
 		return
 	}
 	l.put(slog.LevelError, format, v)
+}
+
+// isToOldRoute is true of a line about an address at which no node is any more.
+func (l *natsLogger) isToOldRoute(line string) bool {
+	if l.oldRoutes == nil || l.oldRoutes.Load() == nil {
+		return false
+	}
+	return slices.ContainsFunc(*l.oldRoutes.Load(), func(addr string) bool {
+		host, _, _ := net.SplitHostPort(addr)
+		return strings.Contains(line, " "+addr+": ") || net.ParseIP(host) == nil && strings.Contains(line, " "+host+": ")
+	})
+}
+
+// SetOldRoutes names the addresses of --routes at which no node is any more. nats-server tries
+// them for as long as it runs, and has no call that ends it: ReloadOptions would remove the
+// accounts of identities and check every session again. So the log leaves these lines out.
+func (s *Server) SetOldRoutes(addrs []string) {
+	before := s.oldRoutes.Swap(&addrs)
+	for _, addr := range addrs {
+		if before == nil || !slices.Contains(*before, addr) {
+			s.log.Info("an address of --routes leads to no node any more; errors about it are not logged", "addr", addr)
+		}
+	}
 }
 
 // Fatalf means that the server cannot go on; it does not end the process by itself.

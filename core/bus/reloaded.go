@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/sha256"
 	"log/slog"
 	"os"
 	"slices"
@@ -13,9 +14,16 @@ import (
 // defaultReloadEvery is how often files are checked where Config sets no period.
 const defaultReloadEvery = 2 * time.Second
 
+// restFor is how long ago a file must have been written to be taken for whole, unless it is
+// the same at two checks.
+const restFor = time.Second
+
+// changingLong is how long files may change at every check until that is a fault.
+const changingLong = 30 * time.Second
+
 // reloaded is a value that is loaded from files, and loaded again after they have
-// changed, without a restart. Files that cannot be used are logged once, and the last
-// good value stays in use. A nil reloaded holds the zero value.
+// changed and rest, without a restart. Files that cannot be used are logged once, and the
+// last good value stays in use. A nil reloaded holds the zero value.
 type reloaded[T any] struct {
 	source reloadedFile[T]
 	every  time.Duration // the shortest time between two checks of the files
@@ -23,8 +31,11 @@ type reloaded[T any] struct {
 
 	mu      sync.Mutex
 	value   T
-	files   []os.FileInfo // as they were before value was loaded from them
+	files   []os.FileInfo     // as they were before value was loaded from them
+	seen    []os.FileInfo     // as they were at the last check
+	digest  [sha256.Size]byte // of the content of files
 	checked time.Time
+	changes time.Time // since when they change at every check; zero: they rest
 	fault   FileFault // why the files as they are now are not in use
 }
 
@@ -48,7 +59,7 @@ type reloadedFile[T any] struct {
 
 // newReloaded loads the value for the first time.
 func newReloaded[T any](s *Server, source reloadedFile[T]) (*reloaded[T], error) {
-	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, files: source.stat()}
+	r := &reloaded[T]{source: source, every: s.cfg.CertCheck, log: s.log, files: source.stat(), digest: source.digest()}
 	if r.every == 0 {
 		r.every = defaultReloadEvery
 	}
@@ -75,16 +86,50 @@ func (r *reloaded[T]) current() T {
 	r.checked = time.Now()
 	files := r.source.stat()
 	if slices.EqualFunc(files, r.files, sameContent) && r.fault.Reason == "" {
+		r.changes = time.Time{}
 		return r.value
 	}
+	if !r.rest(files) {
+		return r.value
+	}
+	digest := r.source.digest()
 	next, err := r.source.load(r.value)
+	if !slices.EqualFunc(files, r.source.stat(), sameContent) { // half of it may be the old one
+		return r.value
+	}
 	if err != nil {
 		r.noteFault(err)
 		return r.value
 	}
-	r.value, r.files, r.fault = next, files, FileFault{}
-	r.log.Info(r.source.name+" is in use", "file", r.source.path, r.source.describe(next))
+	if digest != r.digest || r.fault.Reason != "" { // a file that was only touched is not news
+		r.log.Info(r.source.name+" is in use", "file", r.source.path, r.source.describe(next))
+	}
+	r.value, r.files, r.digest, r.fault = next, files, digest, FileFault{}
 	return next
+}
+
+// rest is true of files that nothing writes now: half of a bundle is a valid one, too. The
+// caller holds mu.
+func (r *reloaded[T]) rest(files []os.FileInfo) bool {
+	same := slices.EqualFunc(files, r.seen, sameContent)
+	r.seen = files
+	if same || !slices.ContainsFunc(files, r.isFresh) {
+		r.changes = time.Time{}
+		return true
+	}
+	switch {
+	case r.changes.IsZero():
+		r.changes = r.checked
+	case r.checked.Sub(r.changes) >= changingLong:
+		r.noteFault(core.Errorf(core.KindUnavailable, "it changes all the time").
+			WithNext("see which program writes %s; a file that is written elsewhere and then renamed is whole at every moment", r.source.path))
+	}
+	return false
+}
+
+// isFresh is true of a file that was written just now, by the clock of this machine.
+func (r *reloaded[T]) isFresh(f os.FileInfo) bool {
+	return f != nil && r.checked.Sub(f.ModTime()).Abs() < min(restFor, r.every)
 }
 
 // noteFault logs each reason once, though the files are read again and again.
@@ -111,10 +156,23 @@ func (r *reloaded[T]) currentFault() FileFault {
 	return r.fault
 }
 
+func (f *reloadedFile[T]) paths() []string { return append([]string{f.path}, f.beside...) }
+
+// digest is of the content of the files. One that cannot be read counts as empty: to load it fails, too.
+func (f *reloadedFile[T]) digest() [sha256.Size]byte {
+	var all []byte
+	for _, path := range f.paths() {
+		data, _ := os.ReadFile(path)
+		sum := sha256.Sum256(data)
+		all = append(all, sum[:]...)
+	}
+	return sha256.Sum256(all)
+}
+
 // stat has nil for a file that is missing.
 func (f *reloadedFile[T]) stat() []os.FileInfo {
 	var infos []os.FileInfo
-	for _, path := range append([]string{f.path}, f.beside...) {
+	for _, path := range f.paths() {
 		info, err := os.Stat(path)
 		if err != nil {
 			info = nil

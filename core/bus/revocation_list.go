@@ -17,6 +17,7 @@ func (s *Server) loadRevocations() (*reloaded[*keys.Revocations], error) {
 	}
 	return newReloaded(s, reloadedFile[*keys.Revocations]{
 		name: "a new list of revoked certificates", path: c.CRLFile,
+		beside: []string{c.CAFile}, // a list counts only with its authority
 		load: func(last *keys.Revocations) (*keys.Revocations, error) {
 			next, err := keys.LoadRevocations(c.CRLFile, c.CAFile)
 			if err == nil && next.OlderThan(last) {

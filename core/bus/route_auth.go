@@ -163,7 +163,7 @@ func (a *routeAuth) run(ctx context.Context, srv *server.Server) {
 		if time.Now().Before(busyUntil) {
 			timer.Reset(routeCheckSoon)
 		} else {
-			timer.Reset(routeCheckEvery)
+			timer.Reset(core.UntilTick(routeCheckEvery))
 		}
 	}
 }

@@ -140,6 +140,37 @@ func TestRevokedRouteCertificate(t *testing.T) {
 	}
 }
 
+// TestListOfAnotherCA: once the CA of the list in force has left the bundle, the list keeps a
+// node from starting again. That is told while it runs, until a list of the new CA is there.
+func TestListOfAnotherCA(t *testing.T) {
+	t.Parallel()
+	r := newFixture(t, core.BusAuthEnforce)
+	must(t, keys.WriteEmptyList(r.dir))
+	next := t.TempDir()
+	must(t, keys.WriteCA(next))
+	both, err := os.ReadFile(r.file(keys.CACertFile))
+	must(t, err)
+	only, err := os.ReadFile(filepath.Join(next, keys.CACertFile))
+	must(t, err)
+	bundle := filepath.Join(t.TempDir(), "bundle.crt")
+	must(t, os.WriteFile(bundle, append(both, only...), 0o600))
+	nodes, _, _ := r.openTwo(t, func(cfg *bus.Config) { cfg.Cluster.CRLFile, cfg.Cluster.CAFile = r.file(keys.CRLFile), bundle })
+	if f := nodes[0].FileFaults(); len(f) > 0 {
+		t.Errorf("with both CAs: %+v", f)
+	}
+	must(t, keys.Replace(bundle, only))
+	must(t, os.Chtimes(bundle, time.Time{}, time.Now().Add(time.Hour)))
+	eventually(t, "the list to be a fault", func() bool {
+		f := nodes[0].FileFaults()
+		return len(f) == 1 && f[0].File == r.file(keys.CRLFile) && strings.Contains(f[0].Reason, "is not signed by the authority") && strings.HasSuffix(f[0].Next, "`unibusd cert crl --ca DIR`")
+	})
+	must(t, keys.WriteEmptyList(next))
+	list, err := os.ReadFile(filepath.Join(next, keys.CRLFile))
+	must(t, err)
+	r.replaceCRL(t, list)
+	eventually(t, "the fault to end", func() bool { return len(nodes[0].FileFaults()) == 0 })
+}
+
 func (r *fixture) replaceCRL(t *testing.T, content []byte) {
 	t.Helper()
 	must(t, keys.Replace(r.file(keys.CRLFile), content))

@@ -79,6 +79,26 @@ func (s *Server) DuplicateNames() map[string][]Run {
 	return byName
 }
 
+// RouteListen is the address on which this server accepts routes; "" while it accepts none.
+func (s *Server) RouteListen() string {
+	srv := s.running()
+	if srv == nil || s.cfg.Cluster == nil {
+		return ""
+	}
+	return hostPort(srv.ClusterAddr())
+}
+
+// PeerHosts are the addresses, without ports, of the servers that have a route to this one, by name.
+func (s *Server) PeerHosts() map[string]string {
+	hosts := map[string]string{}
+	if srv := s.running(); srv != nil {
+		for _, r := range openRoutes(srv) {
+			hosts[r.RemoteName] = r.IP
+		}
+	}
+	return hosts
+}
+
 func openRoutes(srv *server.Server) []*server.RouteInfo {
 	info, err := srv.Routez(nil)
 	if err != nil {

@@ -37,27 +37,33 @@ type RouteProbe struct {
 	Hosts  string // that a new certificate of the node needs, with commas; "" where this one is not of the cluster's authority
 }
 
-// ProbeRoutes tries every address of --routes, all at the same time. nats-server opens
-// its routes by itself, and only logs why it cannot: a probe goes the same way, and says.
-func (s *Server) ProbeRoutes(ctx context.Context) []RouteProbe {
+// ProbeRoutes tries every address of --routes and those of others, all at the same time.
+// nats-server opens its routes by itself, and only logs why it cannot: a probe goes the same
+// way, and says. A certificate need not be for the address of one of the others.
+func (s *Server) ProbeRoutes(ctx context.Context, others ...string) []RouteProbe {
 	c := s.cfg.Cluster
 	if c == nil || s.running() == nil {
 		return nil
 	}
-	out := make([]RouteProbe, len(c.Routes))
+	out := make([]RouteProbe, len(c.Routes)+len(others))
 	var tries sync.WaitGroup
 	for i, r := range c.Routes {
 		u, err := routeURL(r)
 		if err != nil {
 			continue // Open has refused it
 		}
-		tries.Go(func() { out[i] = s.probeRoute(ctx, u.Host) })
+		host, _, _ := net.SplitHostPort(u.Host)
+		tries.Go(func() { out[i] = s.probeRoute(ctx, u.Host, host) })
+	}
+	for i, addr := range others {
+		tries.Go(func() { out[len(c.Routes)+i] = s.probeRoute(ctx, addr, "") })
 	}
 	tries.Wait()
 	return out
 }
 
-func (s *Server) probeRoute(ctx context.Context, addr string) RouteProbe {
+// probeRoute tries one address. The certificate has to be for host; "": for any.
+func (s *Server) probeRoute(ctx context.Context, addr, host string) RouteProbe {
 	p := RouteProbe{Addr: addr}
 	raw, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -71,7 +77,7 @@ func (s *Server) probeRoute(ctx context.Context, addr string) RouteProbe {
 	conn := raw
 	var shown peerCertificate
 	if s.routes != nil {
-		secure := tls.Client(raw, s.probeTLS(addr, &shown))
+		secure := tls.Client(raw, s.probeTLS(host, &shown))
 		err := secure.HandshakeContext(ctx)
 		p.Node = shown.node
 		if err != nil {
@@ -96,8 +102,7 @@ type peerCertificate struct {
 
 // probeTLS shows what a route shows. It completes the handshake with a certificate that
 // a route would refuse, so that the cause does not hide what else the other end says.
-func (s *Server) probeTLS(addr string, shown *peerCertificate) *tls.Config {
-	host, _, _ := net.SplitHostPort(addr)
+func (s *Server) probeTLS(host string, shown *peerCertificate) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, ServerName: host, InsecureSkipVerify: true, // verified below
 		GetClientCertificate: s.routeTLS.GetClientCertificate,
@@ -118,7 +123,7 @@ func neededHosts(cert *x509.Certificate, dialed string, refused error) string {
 	if errors.As(refused, &authority) || strings.Trim(hosts, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:-") != "" {
 		return ""
 	}
-	if cert.VerifyHostname(dialed) != nil {
+	if dialed != "" && cert.VerifyHostname(dialed) != nil {
 		hosts = strings.TrimPrefix(hosts+","+dialed, ",")
 	}
 	return hosts
@@ -132,6 +137,9 @@ func (s *Server) verifyPeer(host string, state tls.ConnectionState) error {
 	}
 	if err := certChain(state.PeerCertificates).verify(s.routes.roots.current().pool, ""); err != nil {
 		return err
+	}
+	if host == "" {
+		return s.routes.verify(state)
 	}
 	if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
 		return err

@@ -2,7 +2,6 @@ package bus_test
 
 import (
 	"crypto/tls"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,8 +47,7 @@ func (r *fixture) handshakeWith(t *testing.T, addr, dir string, version uint16) 
 	must(t, err)
 	pair, err := keys.LoadPair(filepath.Join(dir, keys.NodeCertFile), filepath.Join(dir, keys.NodeKeyFile))
 	must(t, err)
-	raw, err := net.Dial("tcp", addr)
-	must(t, err)
+	raw := dialTCP(t, addr)
 	defer func() { _ = raw.Close() }()
 	must(t, raw.SetDeadline(time.Now().Add(10*time.Second)))
 	// In TLS 1.3 the server checks the certificate after the client's handshake: the first read fails.

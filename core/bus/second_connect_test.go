@@ -28,8 +28,7 @@ type rawClient struct {
 // dialRaw opens a connection to a server without TLS.
 func dialRaw(t *testing.T, s *bus.Server) *rawClient {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.Addr())
-	must(t, err)
+	conn := dialTCP(t, s.Addr())
 	t.Cleanup(func() { _ = conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
 	c := &rawClient{Conn: conn, lines: bufio.NewReader(conn)}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -28,6 +29,9 @@ type Server struct {
 	routeTLS  *tls.Config            // of routes that this node opens; nil where routes is
 	routeCert *reloaded[certificate] // nil where routes is
 	dataID    string                 // of the data directory; "" without a cluster
+	groups    lastGroups
+
+	oldRoutes atomic.Pointer[[]string] // see SetOldRoutes
 
 	mu             sync.Mutex
 	srv            *server.Server // nil before Open and after an Open that failed
@@ -155,7 +159,7 @@ func (s *Server) start(ctx context.Context) (*server.Server, error) {
 	if err != nil {
 		return nil, core.Errorf(core.KindFailed, "the bus could not be made: %w", err)
 	}
-	srv.SetLogger(&natsLogger{log: s.log, debug: s.cfg.Debug, fatal: s.fatal}, s.cfg.Debug, false)
+	srv.SetLogger(&natsLogger{log: s.log, debug: s.cfg.Debug, fatal: s.fatal, oldRoutes: &s.oldRoutes}, s.cfg.Debug, false)
 	if err := s.auth.accounts.prepare(srv, s.auth.decider.OperatorGrants()); err != nil {
 		return nil, err
 	}

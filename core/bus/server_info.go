@@ -49,13 +49,13 @@ func (s *Server) FileFaults() []FileFault {
 	if s.running() == nil || s.routes == nil {
 		return nil
 	}
-	var out []FileFault
-	for _, f := range []FileFault{s.routes.roots.currentFault(), s.routes.revoked.currentFault()} {
-		if f.Reason != "" {
-			out = append(out, f)
-		}
+	if f := s.routes.roots.currentFault(); f.Reason != "" {
+		return []FileFault{f} // the list is read with the bundle
 	}
-	return out
+	if f := s.routes.revoked.currentFault(); f.Reason != "" {
+		return []FileFault{f}
+	}
+	return nil
 }
 
 // Traffic is what the server has received and sent since its start, over all connections:

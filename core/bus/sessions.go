@@ -23,6 +23,7 @@ type sessionTable struct {
 	all    map[uint64]*session
 	byKey  map[string]map[uint64]*session
 	byHost map[string]map[uint64]*session // of the connections over the network
+	seen   map[string]struct{}            // users who were admitted since TakeSeen
 
 	userCount, operatorCount int // admitted over the network; some may have closed
 	undecided                int // in the table and not admitted
@@ -37,13 +38,16 @@ type session struct {
 	admitted  bool
 	outdated  bool      // its user changed during the decision
 	toldAt    time.Time // when this drain told it to connect to another node; zero: it did not
+	since     time.Time // when it was admitted
+	remote    string    // its address with the port
+	client    clientLibrary
 	grant     auth.Grant
 }
 
 func newSessionTable(limits Limits) *sessionTable {
 	return &sessionTable{
 		limits: limits, all: map[uint64]*session{},
-		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{},
+		byKey: map[string]map[uint64]*session{}, byHost: map[string]map[uint64]*session{}, seen: map[string]struct{}{},
 	}
 }
 
@@ -52,7 +56,7 @@ func newSessionTable(limits Limits) *sessionTable {
 // CONNECT, with the nonce of the first. A second entry would replace the first one and
 // leave its count.
 func (t *sessionTable) enter(srv *server.Server, id uint64, r auth.Request) (*session, error) {
-	ses := &session{id: id, inProcess: r.Pipe}
+	ses := &session{id: id, inProcess: r.Pipe, remote: r.Remote}
 	if uid, err := core.ParseUserID(r.Key); err == nil {
 		ses.key = string(uid)
 	}
@@ -168,11 +172,12 @@ func (t *sessionTable) admit(srv *server.Server, ses *session, grant auth.Grant)
 	if t.all[ses.id] != ses { // the connection closed meanwhile, and was swept
 		return false, core.Errorf(core.KindUnavailable, "the connection closed before it was decided")
 	}
-	ses.admitted, ses.grant = true, grant
+	ses.admitted, ses.grant, ses.since = true, grant, time.Now()
 	t.undecided--
 	if !ses.inProcess {
 		*t.countOf(grant)++
 	}
+	t.markSeen(grant)
 	return true, nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
-	"unibus/core/control"
 	"unibus/core/keys"
 	"unibus/core/seal"
 )
@@ -40,13 +39,15 @@ type Client struct {
 
 	// wrap lets tests put another control service in between.
 	wrap func(controlAPI) controlAPI
+	// withhold lets tests have a node that does not deliver some messages; nil: none.
+	withhold func(*nats.Msg) bool
 
 	id      keys.Identity
 	me      core.UserID
 	nc      *nats.Conn
 	api     controlAPI
 	dir     *stateDir
-	kem     *seal.KEM
+	kem     *kemKeys
 	session *sessionTracker
 
 	life           context.Context // ends with Close; the parent of every goroutine of the client
@@ -55,6 +56,10 @@ type Client struct {
 	requestSlots   chan struct{} // bounds the requests under way
 	sessionRenewed chan struct{} // another session has begun
 
+	kemLock     sync.Mutex // held while this user's key is published or renewed, and for the requests of it
+	invitations *invitationWatch
+	verified    *verifiedPeople
+
 	openLock sync.Mutex // held by Open, and by Close while it tears down
 	tornDown bool       // guarded by openLock
 
@@ -62,8 +67,11 @@ type Client struct {
 	state         state
 	openSucceeded bool // Open has succeeded once: its results do not change any more
 	rooms         map[core.RoomID]*Room
-	memberOf      map[core.RoomID]bool // the rooms of this user, as they were read last
-	ownKEM        seal.KEMKey          // as it is published
+	memberOf      map[core.RoomID]bool        // the rooms of this user, as they were read last
+	founders      map[core.RoomID]core.UserID // of rooms that were founded anew, as the program has named them
+	ownKEM        seal.KEMKey                 // as it is published
+
+	falseInvitations map[core.RoomID]string // invitations that contradict themselves, and that were reported
 }
 
 // state is the life cycle of a client.
@@ -85,6 +93,8 @@ func New(cfg Config) *Client {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, timing: defaultTiming(), events: eventFeed{readers: map[*queue[Event]]struct{}{}}, session: newSessionTracker(),
 		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, memberOf: map[core.RoomID]bool{},
+		founders:    map[core.RoomID]core.UserID{},
+		invitations: newInvitationWatch(), falseInvitations: map[core.RoomID]string{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c
@@ -134,7 +144,10 @@ func (c *Client) open(ctx context.Context) error {
 	if c.dir, err = openStateDir(c.cfg.Dir, c.me); err != nil {
 		return err
 	}
-	if c.kem, err = c.dir.kem(); err != nil {
+	if c.verified, err = openVerified(c.dir); err != nil {
+		return err
+	}
+	if c.kem, err = openKEMKeys(c.dir); err != nil {
 		return err
 	}
 	if err := c.connect(ctx); err != nil {
@@ -150,6 +163,9 @@ func (c *Client) open(ctx context.Context) error {
 		return err
 	}
 	if err := c.refreshRooms(ctx, false); err != nil {
+		return err
+	}
+	if err := c.startInvitations(ctx); err != nil {
 		return err
 	}
 	if !c.spawn(c.run) {
@@ -211,6 +227,8 @@ func (c *Client) tearDown() error {
 	return errors.Join(err, c.dir.close(err == nil))
 }
 
+func (c *Client) withholds(m *nats.Msg) bool { return c.withhold != nil && c.withhold(m) }
+
 // spawn runs f in a goroutine that Close waits for. It returns false once the
 // client is closed.
 func (c *Client) spawn(f func()) bool {
@@ -253,14 +271,22 @@ func (c *Client) Flush(ctx context.Context) error {
 	return nil
 }
 
-// run reads the list of rooms again after each new session.
+// run reads the list of rooms again after each new session, and renews this user's
+// encryption key when it is old.
 func (c *Client) run() {
+	keys := time.NewTimer(jittered(c.timing.keyCareAfter))
+	defer keys.Stop()
 	for {
 		select {
 		case <-c.life.Done():
 			return
+		case <-keys.C:
+			c.careForKeys(c.life)
+			keys.Reset(jittered(c.timing.keyCareEvery))
+			continue
 		case <-c.sessionRenewed:
 		}
+		c.invitations.wake()
 		for c.refreshRooms(c.life, true) != nil && sleep(c.life, jittered(maxRetryWait)) { // each failure took Timeout, or was the end of a session
 			c.log.Warn("the list of rooms could not be read after the session was renewed; trying again")
 		}
@@ -295,47 +321,6 @@ func (c *Client) refreshRooms(ctx context.Context, emit bool) error {
 		}
 	}
 	return nil
-}
-
-// publishKEMKey publishes this user's encryption key unless the published one is
-// the same. It replaces the key of a lost directory, and one that a node has swapped.
-func (c *Client) publishKEMKey(ctx context.Context) error {
-	profile, err := sendRetrying(ctx, c, readOnly, func(ctx context.Context) (control.Profile, error) { return c.api.User(ctx, c.me) })
-	if err != nil {
-		return err
-	}
-	var after core.Millis
-	if len(profile.KEMKey) > 0 {
-		shown, err := seal.ParseKEMKey(c.me, profile.KEMKey)
-		if err == nil && shown.Hash == c.kem.Hash() {
-			if err = c.dir.checkPeerKey(shown); err == nil {
-				c.setOwnKey(shown)
-				return nil
-			}
-		}
-		if err != nil {
-			c.reportSuspicion("", err)
-		} else {
-			c.log.Warn("another encryption key of this user was published; this client replaces it", "user", c.me)
-			after = shown.Time
-		}
-	}
-	if known, ok := c.dir.peer(c.me); ok {
-		after = max(after, known.Time)
-	}
-	key, err := c.kem.Publish(c.id, max(core.MillisOf(time.Now()), after+1)) // a clock that is behind must not look like a rollback
-	if err != nil {
-		return err
-	}
-	if _, err := sendRetrying(ctx, c, idempotent, func(ctx context.Context) (control.Profile, error) { return c.api.PublishKey(ctx, key) }); err != nil {
-		return err
-	}
-	published, err := seal.ParseKEMKey(c.me, key)
-	if err != nil {
-		return err
-	}
-	c.setOwnKey(published)
-	return errors.Join(c.dir.checkPeerKey(published), c.dir.savePeers())
 }
 
 func (c *Client) setOwnKey(k seal.KEMKey) {

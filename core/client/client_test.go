@@ -36,6 +36,12 @@ type testUser struct {
 // newTestUser adds a user to the cluster.
 func newTestUser(t testing.TB, c *nodetest.Cluster, role core.UserRole) testUser {
 	t.Helper()
+	return newNamedUser(t, c, core.User{Role: role})
+}
+
+// newNamedUser adds a user with a name.
+func newNamedUser(t testing.TB, c *nodetest.Cluster, u core.User) testUser {
+	t.Helper()
 	seed, public, err := keys.Generate()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,8 @@ func newTestUser(t testing.TB, c *nodetest.Cluster, role core.UserRole) testUser
 	if err := keys.WriteSeed(path, seed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Client(0, c.Admin).UserAdd(t.Context(), core.User{ID: core.UserID(public), Role: role}); err != nil {
+	u.ID = core.UserID(public)
+	if _, err := c.Client(0, c.Admin).UserAdd(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
 	var urls []string
@@ -231,6 +238,9 @@ func inLoop(t testing.TB, r *Room, f func(*roomLoop)) {
 func join(t testing.TB, room *Room, who *Client) {
 	t.Helper()
 	ok(t, room.Invite(ctx(t), who.User(), ""))
+	if acceptSigned(t, who, room.ID()) {
+		return
+	}
 	api := control.NewClient(control.ClientConfig{Conn: who.nc, Identity: who.id})
 	tries := 0
 	ok(t, second(sendRetrying(ctx(t), who, idempotent, func(ctx context.Context) (core.Member, error) {
@@ -241,6 +251,21 @@ func join(t testing.TB, room *Room, who *Client) {
 		}
 		return m, err
 	})))
+}
+
+// acceptSigned accepts an invitation that is signed, without opening the room.
+func acceptSigned(t testing.TB, who *Client, room core.RoomID) bool {
+	t.Helper()
+	signed, err := who.answer(ctx(t), room, true)
+	ok(t, err)
+	return signed
+}
+
+// removeOnly removes a member and makes no key, as Room.Remove would.
+func removeOnly(t testing.TB, room *Room, user core.UserID) {
+	t.Helper()
+	hasKey := false
+	ok(t, room.change(ctx(t), removalPlan(room.id, user, &hasKey), func(ctx context.Context) error { return room.removeUnsigned(ctx, user) }))
 }
 
 // awaitKeys waits until every member of a room has the key.

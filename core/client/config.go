@@ -46,8 +46,14 @@ type Config struct {
 	Pending      int // unread messages of one reader; 0: 65,536
 	PendingBytes int // and their bytes; 0: 64 MiB
 
+	// EncryptedOnly treats every room as encrypted. A node could otherwise show a plain room to a
+	// program that has nothing saved of it, on a new device or in a fresh container, and it would
+	// send in the clear. Opening a plain room, accepting an invitation to one and creating one are
+	// refused then.
+	EncryptedOnly bool
+
 	// Admit decides before a room's key is sealed to a member; an error leaves
-	// them without a key. The nodes name the members, and nil believes them. Admit
+	// them without a key. nil gives it to all of them: to those whom members invited. Admit
 	// must not call the client: the room's keys wait for it, and closing does too.
 	Admit func(room core.RoomID, m control.Member) error
 

@@ -26,6 +26,11 @@ type controlAPI interface {
 	Leave(ctx context.Context, room core.RoomID) (core.Member, error)
 	SetRole(ctx context.Context, room core.RoomID, user core.UserID, role core.MemberRole) (core.Member, error)
 
+	Statements(ctx context.Context, req control.StatementsRequest) (control.Statements, error)
+	AppendStatements(ctx context.Context, room core.RoomID, statements ...[]byte) (control.ChainHead, error)
+
+	FoundAnew(ctx context.Context, req control.FoundAnewRequest) (control.ChainHead, error)
+
 	PublishKey(ctx context.Context, key []byte) (control.Profile, error)
 	Key(ctx context.Context, room core.RoomID, epoch core.Epoch) (control.Key, error)
 	GiveKey(ctx context.Context, k core.SealedKey) (core.Room, error)

@@ -20,8 +20,8 @@ func (w *reconciler) followKeys(ctx context.Context, room core.Room) error {
 		if !w.room.Encrypted() {
 			return nil
 		}
-		e := core.Errorf(core.KindRefused, "the node says that the room %s is not encrypted, and it was", w.room.id).
-			WithNext("ask another node; if it says the same, suspect the servers")
+		e := core.Errorf(core.KindRefused, "the node says that the room %s is not encrypted, and it was, or this user has asked for that", w.room.id).
+			WithNext("ask another node; if it says the same, suspect the servers, or use a room with another id")
 		e.Err = seal.ErrRollback
 		return e
 	}
@@ -88,17 +88,26 @@ func (w *reconciler) trustFirst(ctx context.Context, room core.Room) error {
 	if rec.Room != room.ID || rec.Epoch != room.Epoch || rec.Rec != room.Rec {
 		return wrongRecordError(rec, room)
 	}
-	opened, err := seal.OpenBox(rec, k.Key, w.c.me, w.c.kem)
+	if w.isBeforeFounding(rec) {
+		return nil // the members' own key comes with the next record
+	}
+	if err := w.checkRecord(ctx, rec); err != nil {
+		return err
+	}
+	opened, err := w.openMembersBox(rec, k.Key)
 	if err != nil {
 		return err
 	}
 	if _, err := w.chain.TrustFirst(*k.Record); err != nil {
 		return err
 	}
+	w.noteRecord(rec)
 	if err := w.saveHead(); err != nil {
 		return err
 	}
 	w.c.events.emit(Rekeyed{Room: w.room.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, First: true})
+	w.boxOf = opened.KEMHash
+	w.room.do(func(l *roomLoop) { l.noteSigned(rec.Maker, rec.Time) })
 	return w.useKey(opened.Key, opened.By, opened.Late)
 }
 
@@ -145,7 +154,36 @@ func (w *reconciler) openBox(ctx context.Context, head seal.Head) (seal.OpenedBo
 	if err != nil {
 		return seal.OpenedBox{}, err
 	}
-	return seal.OpenBox(rec, k.Key, w.c.me, w.c.kem)
+	if err := w.checkRecord(ctx, rec); err != nil {
+		return seal.OpenedBox{}, err
+	}
+	w.noteRecord(rec)
+	opened, err := w.openMembersBox(rec, k.Key)
+	w.boxOf = opened.KEMHash
+	return opened, err
+}
+
+// openMembersBox opens this user's box. A late one counts only if a member has made it: whoever
+// has the key of an epoch could otherwise take others back to it.
+func (w *reconciler) openMembersBox(rec seal.Record, box core.SealedKey) (seal.OpenedBox, error) {
+	opened, err := seal.OpenBox(rec, box, w.c.me, w.c.kem.forBox(box.Box))
+	if err != nil || !opened.Late || rec.Members == nil {
+		return opened, err
+	}
+	defer func() {
+		if err == nil && opened.By != w.c.me { // this user's own comes from before
+			w.room.do(func(l *roomLoop) { l.noteWitness(opened.By, opened.At) })
+		}
+	}()
+	w.room.members.use(func(m *seal.Membership) {
+		if m == nil || !m.WasActiveSince(opened.By, rec.Members.Seq) {
+			err = newSealFault(seal.ErrRight, "the box for %s in %s was sealed by %s, who was no member since its record was made", w.c.me.Short(), rec.Place, opened.By.Short())
+		}
+	})
+	if err != nil {
+		return seal.OpenedBox{}, err
+	}
+	return opened, nil
 }
 
 // catchUp follows the records from the head to the epoch of the room.
@@ -167,10 +205,11 @@ func (w *reconciler) catchUp(ctx context.Context, room core.Room) error {
 	for _, row := range rows {
 		var rec seal.Record
 		var linked bool
-		if rec, linked, err = w.advance(row, lastKey, fault); err != nil {
+		if rec, linked, err = w.advance(ctx, row, lastKey, fault); err != nil {
 			break
 		}
 		events = append(events, Rekeyed{Room: w.room.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: rec.Reason, Members: rec.Count, Unlinked: !linked})
+		w.room.do(func(l *roomLoop) { l.noteSigned(rec.Maker, rec.Time) })
 		at, _ := w.chain.Head()
 		var opened seal.OpenedBox
 		if opened, fault = w.openBox(ctx, at); fault != nil && !isSuspicious(fault) {
@@ -199,16 +238,28 @@ func (w *reconciler) catchUp(ctx context.Context, room core.Room) error {
 }
 
 // advance follows one record. Without the key before it, it follows only records
-// of this user or of a trusted maker.
-func (w *reconciler) advance(row core.EpochRecord, prev *seal.EpochKey, why error) (rec seal.Record, linked bool, err error) {
+// of this user or of a trusted maker, and those whose link nobody can check any more.
+func (w *reconciler) advance(ctx context.Context, row core.EpochRecord, prev *seal.EpochKey, why error) (rec seal.Record, linked bool, err error) {
+	if rec, err = seal.VerifyRecord(row); err != nil {
+		return rec, false, err
+	}
+	head, _ := w.chain.Head()
+	if rec.Epoch == head.Epoch+1 { // of others the chain says what is wrong
+		if err := w.checkRecord(ctx, rec); err != nil {
+			return rec, false, err
+		}
+	}
+	defer func() {
+		if err == nil {
+			w.noteRecord(rec)
+		}
+	}()
 	if prev != nil {
 		rec, err = w.chain.Advance(row, prev)
 		return rec, true, err
 	}
-	if rec, err = seal.VerifyRecord(row); err != nil {
-		return rec, false, err
-	}
-	if rec.Maker == w.c.me || w.trusted[rec.Maker] {
+	outlived := head.Members != nil && w.c.timing.outlived(rec, time.Now()) // else the link alone binds the record to what was followed
+	if rec.Maker == w.c.me || w.trusted[rec.Maker] || outlived {
 		rec, err = w.chain.AdvanceUnlinked(row)
 		return rec, false, err
 	}
@@ -218,6 +269,10 @@ func (w *reconciler) advance(row core.EpochRecord, prev *seal.EpochKey, why erro
 	return rec, false, newFault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing proves that %s was a member",
 		rec.Place, rec.Maker, rec.Maker.Short()).WithNext("ask a person you know whether they were, then use Trust or RoomTrusting with that id")
 }
+
+// maxRecords is how many records are read at once: a node can name any epoch, and records of
+// its own without end.
+const maxRecords = 1 << 14
 
 // fetchRecords reads the records above an epoch, in order, up to another one.
 func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) ([]core.EpochRecord, error) {
@@ -234,9 +289,12 @@ func (w *reconciler) fetchRecords(ctx context.Context, upto, above core.Epoch) (
 				rows = append(rows, row)
 			}
 		}
-		if page.Next == nil || *page.Next <= above || *page.Next >= at {
+		if page.Next == nil || *page.Next <= above || *page.Next >= at || len(page.Records) == 0 {
 			slices.Reverse(rows)
 			return rows, nil
+		}
+		if len(rows) > maxRecords {
+			return nil, newSealFault(seal.ErrGap, "the node shows more than %d records of the room %s", maxRecords, w.room.id)
 		}
 		at = *page.Next
 	}

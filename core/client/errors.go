@@ -14,17 +14,22 @@ type Fault string
 
 // The faults. Those of keys and messages are seal's.
 const (
-	ErrNotMember Fault = "not a member"                           // the sender is not a member now, or the caller not any more
-	ErrUnlinked  Fault = "its maker is not proven to be a member" // an epoch follows one whose key is not here; see Room.Trust
-	ErrNoKey     Fault = "no key yet"                             // no member has given this user the room's key, or made one in a migrated room; see Room.Rekey
-	ErrRekeyDue  Fault = "a new key is due"                       // nothing is sent until a member has made it
-	ErrOffline   Fault = "not connected"                          // nothing was sent
-	ErrRefused   Fault = "refused by the nodes"                   // this user may be revoked; the client keeps trying
-	ErrClosed    Fault = "closed"                                 // this process closed the client or the room
-	ErrTooLarge  Fault = "too large"                              // nothing was sent
-	ErrSlow      Fault = "too slow"                               // messages were dropped here; the error is a *SlowError
-	ErrArchived  Fault = "archived"                               // nothing is sent in the room any more
-	ErrLocked    Fault = "in use"                                 // another process has the directory
+	ErrNotMember       Fault = "not a member"                           // the sender is not a member now, or the caller not any more
+	ErrUnlinked        Fault = "its maker is not proven to be a member" // an epoch follows one whose key is not here; see Room.Trust
+	ErrNoKey           Fault = "no key yet"                             // no member has given this user the room's key
+	ErrRekeyDue        Fault = "a new key is due"                       // nothing is sent until a member has made it
+	ErrOffline         Fault = "not connected"                          // nothing was sent
+	ErrRefused         Fault = "refused by the nodes"                   // this user may be revoked; the client keeps trying
+	ErrClosed          Fault = "closed"                                 // this process closed the client or the room
+	ErrNotFounded      Fault = "not founded"                            // no member has signed who the members of the encrypted room are
+	ErrFounder         Fault = "its founder is not confirmed"           // the room was founded anew by somebody whom the program has not named; see Client.TrustFounder
+	ErrTooLarge        Fault = "too large"                              // nothing was sent
+	ErrSlow            Fault = "too slow"                               // messages were dropped here; the error is a *SlowError
+	ErrArchived        Fault = "archived"                               // nothing is sent in the room any more
+	ErrIdentityChanged Fault = "another key of a verified person"       // nothing is sent; the error is an *IdentityError
+	ErrNumber          Fault = "another safety number"                  // what the other side shows is not what this side has
+	ErrUnproven        Fault = "a new device"                           // nothing here proves that the members shown are the present ones; see Room.ConfirmNumber
+	ErrLocked          Fault = "in use"                                 // another process has the directory
 )
 
 // Error is the fault in a few words.
@@ -69,7 +74,7 @@ func membershipOverError(room core.RoomID, me core.UserID) error {
 func isSuspicious(err error) bool {
 	var f seal.Fault
 	var own Fault
-	return errors.As(err, &f) || errors.As(err, &own) && own == ErrUnlinked
+	return errors.As(err, &f) || errors.As(err, &own) && (own == ErrUnlinked || own == ErrFounder)
 }
 
 // sleep returns false if ctx ends first.

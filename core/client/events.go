@@ -32,10 +32,31 @@ type MemberChanged struct {
 	By     core.UserID     // the user who changed it, as announced; "": not known
 }
 
+// MembersDiffer says that the node's list of an encrypted room's members differs from what
+// the members signed. Ghosts are in the list alone: they get no key and are not read.
+// Removed are members whom the servers have removed, or revoked as users, without a statement:
+// they get no new key. Both are empty once the list agrees again.
+type MembersDiffer struct {
+	Room    core.RoomID
+	Ghosts  []core.UserID
+	Removed []core.UserID
+}
+
 // UserRevoked says that a member of a room was revoked as a user.
 type UserRevoked struct {
 	Room core.RoomID
 	User core.UserID
+}
+
+// Founded says that a room that was created before members signed has a chain now. Nobody
+// but its founder has signed who the members are. Show the founder to people. Until the
+// program has named the founder to Client.TrustFounder, nothing of the chain is followed
+// and nothing is sent; another event tells once it is.
+type Founded struct {
+	Room    core.RoomID
+	By      core.UserID
+	Members int  // active ones, as the founding and the statements since lead to them
+	Trusted bool // the chain is followed: the program has named the founder, or this user has signed in the chain
 }
 
 // Rekeyed says that the room is at another epoch, whose record was verified. Show the maker to people.
@@ -99,7 +120,9 @@ func (Joined) event()        {}
 func (Left) event()          {}
 func (RoomChanged) event()   {}
 func (MemberChanged) event() {}
+func (MembersDiffer) event() {}
 func (UserRevoked) event()   {}
+func (Founded) event()       {}
 func (Rekeyed) event()       {}
 func (KeyGiven) event()      {}
 func (RekeyAsked) event()    {}
@@ -111,8 +134,29 @@ func (Suspicion) event()     {}
 func (NotSent) event()       {}
 func (EventsLost) event()    {}
 
-// pendingEvents is how many events wait for one reader.
-const pendingEvents = 4096
+// pendingEvents is how many events wait for one reader. Suspicions have a place of their own,
+// which no others take, and so have the kinds that no program may overlook: Suspicions do not
+// take that one.
+const (
+	pendingEvents     = 4096
+	pendingSuspicions = 512
+	pendingReserved   = 1024
+)
+
+// limitFor is how many events may wait before an event is lost.
+func limitFor(e Event) int {
+	switch e := e.(type) {
+	case IdentityChanged, Founded, MembersDiffer, Stale:
+		return pendingEvents + pendingSuspicions + pendingReserved
+	case Rekeyed:
+		if e.Unlinked {
+			return pendingEvents + pendingSuspicions + pendingReserved
+		}
+	case Suspicion:
+		return pendingEvents + pendingSuspicions
+	}
+	return pendingEvents
+}
 
 // eventFeed gives events to every reader.
 type eventFeed struct {
@@ -124,7 +168,7 @@ func (f *eventFeed) emit(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for q := range f.readers {
-		q.push(e)
+		q.pushBelow(limitFor(e), e)
 	}
 }
 
@@ -145,7 +189,7 @@ func (f *eventFeed) remove(q *queue[Event]) {
 // loop over the same events begins with those that waited then, and continues with
 // those that happen after it began.
 func (c *Client) Events(ctx context.Context) iter.Seq[Event] {
-	q := newQueue(pendingEvents, 1, func(Event) int { return 0 })
+	q := newQueue(pendingEvents+pendingSuspicions+pendingReserved, 1, func(Event) int { return 0 })
 	c.events.add(q)
 	forget := context.AfterFunc(ctx, func() { c.events.remove(q) })
 	loops := loops{begin: func() { c.events.add(q) }, end: func() { c.events.remove(q) }}

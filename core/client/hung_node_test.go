@@ -38,7 +38,7 @@ func newPipe(t *testing.T, to string) *pipe {
 			if err != nil {
 				return
 			}
-			out, err := net.Dial("tcp", to)
+			out, err := net.DialTimeout("tcp", to, 5*time.Second)
 			if err != nil {
 				_ = in.Close()
 				return

@@ -23,6 +23,9 @@ type keyRequest struct {
 // noteKeyRequest notes that a member needs the key, because they request it or have
 // just joined.
 func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
+	if asked && user != l.c.me {
+		l.heartbeats.soon(time.Now(), l.c.timing.keyRequestEvery/5, l.c.timing.minHeartbeat, randomUpTo)
+	}
 	was, noted := l.keyRequests[user]
 	if user == l.c.me || noted && (was.asked || !asked) || len(l.keyRequests) >= maxPending {
 		return
@@ -107,6 +110,17 @@ func (w *reconciler) mayRenew() bool {
 // giveKey seals the present key to a member. KindConflict if the room is at another
 // epoch by now, KindExists if they have a box that this member may not replace.
 func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
+	switch {
+	case !w.room.view.Load().signed:
+		return w.room.notFoundedError()
+	case w.room.view.Load().unproven:
+		return w.room.unprovenError()
+	case w.key.Record().Members == nil:
+		return newFault(core.KindUnavailable, ErrRekeyDue, "the key of the room %s is older than its founding", w.room.id)
+	}
+	if named := w.room.view.Load().named; w.key.Record().Epoch < named {
+		return core.Errorf(core.KindConflict, "the members of the room %s have signed that it is at epoch %d: no key of an older one is given", w.room.id, named)
+	}
 	m, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.Member, error) {
 		return w.c.api.Member(ctx, w.room.id, user, true)
 	})
@@ -116,10 +130,15 @@ func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
 	if m.Status != core.UserActive {
 		return core.Errorf(core.KindRefused, "%s is revoked", user.Short())
 	}
+	if is, err := w.isMember(ctx, user); err != nil {
+		return err
+	} else if !is {
+		return w.ghostError(user)
+	}
 	k, err := w.kemKeyOf(m)
 	if err != nil {
 		if isSuspicious(err) {
-			w.c.reportSuspicion(w.room.id, err)
+			w.suspect(user, err)
 		}
 		return err
 	}

@@ -19,19 +19,24 @@ import (
 type lyingAPI struct {
 	controlAPI
 
-	mu      sync.Mutex
-	room    func(*control.RoomInfo)
-	key     func(*control.Key) error
-	epochs  func(*control.Epochs)
-	members func([]control.Member) []control.Member
-	profile func(*control.Profile)
-	refuses error // the answer to every request about rooms
-	creates *core.Room
-	lost    func() error // the error instead of an answer to creating a room; nil for an answer
-	broken  error        // the answer to every request about epochs
-	asked   int          // requests for one member
-	looks   int          // requests for the room
-	rekeys  func() error
+	mu         sync.Mutex
+	room       func(*control.RoomInfo)
+	key        func(*control.Key) error
+	epochs     func(*control.Epochs)
+	members    func([]control.Member) []control.Member
+	profile    func(*control.Profile)
+	chain      func(*control.Statements)
+	founding   func() (control.Statements, error) // instead of the statements
+	statements func(control.StatementsRequest, *control.Statements)
+	append     func([][]byte) (control.ChainHead, error) // instead of the node
+	invited    func(*control.Invitation)
+	refuses    error // the answer to every request about rooms
+	creates    *core.Room
+	lost       func() error // the error instead of an answer to creating a room; nil for an answer
+	broken     error        // the answer to every request about epochs
+	asked      int          // requests for one member
+	looks      int          // requests for the room
+	rekeys     func() error
 }
 
 // lie changes the answers from now on.
@@ -136,6 +141,44 @@ func (l *lyingAPI) Rekey(ctx context.Context, record core.EpochRecord, boxes []c
 		}
 	}
 	return l.controlAPI.Rekey(ctx, record, boxes)
+}
+
+func (l *lyingAPI) Statements(ctx context.Context, req control.StatementsRequest) (control.Statements, error) {
+	out, err := l.controlAPI.Statements(ctx, req)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.founding != nil {
+		return l.founding()
+	}
+	if l.chain != nil && err == nil {
+		l.chain(&out)
+	}
+	if l.statements != nil && err == nil {
+		l.statements(req, &out)
+	}
+	return out, err
+}
+
+func (l *lyingAPI) AppendStatements(ctx context.Context, id core.RoomID, signed ...[]byte) (control.ChainHead, error) {
+	l.mu.Lock()
+	instead := l.append
+	l.mu.Unlock()
+	if instead != nil {
+		return instead(signed)
+	}
+	return l.controlAPI.AppendStatements(ctx, id, signed...)
+}
+
+func (l *lyingAPI) Invitations(ctx context.Context) ([]control.Invitation, error) {
+	out, err := l.controlAPI.Invitations(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range out {
+		if l.invited != nil {
+			l.invited(&out[i])
+		}
+	}
+	return out, err
 }
 
 func (l *lyingAPI) User(ctx context.Context, user core.UserID) (control.Profile, error) {
@@ -273,7 +316,7 @@ func TestLies(t *testing.T) {
 				l.epochs = func(e *control.Epochs) { e.Records, e.Next = []core.EpochRecord{made.Record}, nil }
 				l.room = func(r *control.RoomInfo) { r.Room.Epoch, r.Room.Rec = made.Record.Epoch, made.Record.Rec }
 			})
-		}, seal.ErrLink},
+		}, seal.ErrRollback}, // it names no members; where nobody signs, the link tells (core/seal)
 		"another box": {func(t *testing.T, p *pair) {
 			p.liar.lie(func(l *lyingAPI) {
 				l.key = func(k *control.Key) error {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 // memberStatus is a user's status in the room, as it was read.
 type memberStatus struct {
 	member bool // an active member, and not revoked as a user
+	active bool // the same; in an encrypted room without statements by the node's word, which counts for nothing but events
 	role   core.MemberRole
 	at     time.Time
 	stale  bool // the session has changed since: an event may be lost
@@ -32,17 +34,30 @@ const (
 )
 
 // statusOf returns a sender's status, and has it read if it is not known or too old.
-// A member of the session before counts as one until the status was read again.
+// A member of the session before counts as one until the status was read again, but nobody
+// who has left by the statements: a node may hide the event of a removal.
 func (l *roomLoop) statusOf(user core.UserID) (known, member bool) {
 	if user == l.c.me {
 		return true, true
 	}
 	s := l.members[user]
+	if s != nil && s.member && !l.mayBeMember(user) {
+		delete(l.members, user)
+		s = nil
+	}
 	fresh := s != nil && !s.stale && (s.member || time.Since(s.at) < nonMemberFor)
 	if !fresh {
 		l.lookUp(user)
 	}
 	return fresh || s != nil && s.member, s != nil && s.member
+}
+
+// mayBeMember says whether a user whom the node calls a member may count as one: by the
+// statements, or in a plain room, where the node alone decides. A room that was not read
+// yet is not known to be plain.
+func (l *roomLoop) mayBeMember(user core.UserID) bool {
+	role, read := l.room.members.role(user)
+	return role != "" || !read && l.reads > 0 && !l.isEncrypted()
 }
 
 // lookUp has the reconciler read a user's status. A user beyond the bound is looked
@@ -60,6 +75,7 @@ func (r *Room) noteEvent(e control.Event) { r.do(func(l *roomLoop) { l.noteEvent
 func (l *roomLoop) noteEvent(e control.Event) {
 	switch e.Kind {
 	case control.EventMember, control.EventRevoked:
+		l.memberEvents++
 		delete(l.members, e.User)
 		if _, err := core.ParseUserID(string(e.User)); err == nil {
 			l.lookUp(e.User)
@@ -123,11 +139,15 @@ func (w *reconciler) readMembers(ctx context.Context, users []core.UserID) error
 			if err != nil && core.KindOf(err) != core.KindNotFound {
 				return err
 			}
-			w.room.do(func(l *roomLoop) { l.setStatus(u, m, err == nil) })
+			is, e := w.isListed(ctx, u, err == nil)
+			if e != nil {
+				return e
+			}
+			w.room.do(func(l *roomLoop) { l.setStatus(u, m, err == nil, is) })
 		}
 		return nil
 	}
-	all, err := w.room.Members(ctx)
+	all, err := w.room.listedMembers(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,21 +155,42 @@ func (w *reconciler) readMembers(ctx context.Context, users []core.UserID) error
 	for _, m := range all {
 		in[m.User] = m
 	}
+	listed := make(map[core.UserID]bool, len(users))
+	for _, u := range users {
+		_, found := in[u]
+		if listed[u], err = w.isListed(ctx, u, found); err != nil {
+			return err
+		}
+	}
 	w.room.do(func(l *roomLoop) {
 		for _, u := range users {
 			m, found := in[u]
-			l.setStatus(u, m, found)
+			l.setStatus(u, m, found, listed[u])
 		}
 	})
 	return nil
 }
 
-// setStatus remembers a user's status. At the bound it forgets all non-members.
-func (l *roomLoop) setStatus(user core.UserID, m control.Member, found bool) {
-	s := &memberStatus{at: time.Now()}
-	if found {
-		s.member, s.role = m.Status == core.UserActive, m.Role
+// isListed says whether a user counts as a member: the node says so, and the
+// statements lead to the user.
+func (w *reconciler) isListed(ctx context.Context, user core.UserID, listed bool) (bool, error) {
+	if !listed {
+		return false, nil
 	}
+	return w.isMember(ctx, user)
+}
+
+// setStatus remembers a user's status: what the node lists, and whether that counts. At the
+// bound it forgets all non-members.
+func (l *roomLoop) setStatus(user core.UserID, m control.Member, listed, counts bool) {
+	s := &memberStatus{at: time.Now()}
+	if role, read := l.room.members.role(user); listed && (counts || !read) {
+		s.active, s.role = m.Status == core.UserActive, m.Role
+		if read {
+			s.role = role
+		}
+	}
+	s.member = s.active && counts
 	if len(l.members) >= maxMembers {
 		maps.DeleteFunc(l.members, func(_ core.UserID, s *memberStatus) bool { return !s.member })
 	}
@@ -164,12 +205,12 @@ func (l *roomLoop) emit(e control.Event) {
 	}
 	switch e.Kind {
 	case control.EventMember:
-		if e.Joined && s.member && l.saved.Encrypted {
+		if e.Joined && s.member && l.isEncrypted() {
 			l.noteKeyRequest(e.User, false)
 		}
-		l.c.events.emit(MemberChanged{Room: l.room.id, User: e.User, Active: s.member, Role: s.role, By: e.By})
+		l.c.events.emit(MemberChanged{Room: l.room.id, User: e.User, Active: s.active, Role: s.role, By: e.By})
 	case control.EventRevoked:
-		if !s.member {
+		if !s.active {
 			l.rekey.revoked = true
 			l.c.events.emit(UserRevoked{l.room.id, e.User})
 		}
@@ -177,11 +218,6 @@ func (l *roomLoop) emit(e control.Event) {
 		l.rekey.asked = l.rekey.asked || e.User == l.c.me
 		l.c.events.emit(RekeyAsked{l.room.id, e.User})
 	}
-}
-
-// Members are the room's active members, in the order of their ids.
-func (r *Room) Members(ctx context.Context) ([]control.Member, error) {
-	return sendRetrying(ctx, r.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return r.c.api.Members(ctx, r.id, false) })
 }
 
 // member is one active member. KindNotFound.
@@ -194,12 +230,22 @@ func (r *Room) member(ctx context.Context, user core.UserID) (control.Member, er
 // it. In an encrypted room they are given the present key once they have joined, by a
 // member who has it and is online: they read from that epoch on. KindRefused if
 // the user is revoked, or if this user may not invite or has too many pending
-// invitations; KindExists if they are a member.
+// invitations; KindExists if they are a member, also one whom the servers have removed
+// without a statement: only Remove signs a removal.
 func (r *Room) Invite(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
-		return r.c.api.Invite(ctx, r.id, user, role, nil)
+	role = cmp.Or(role, core.MemberMember)
+	if role != core.MemberMember && role != core.MemberAdmin {
+		return core.Errorf(core.KindInvalid, "%.40q is not a role that a user can be invited to", role).WithNext("use member or admin")
+	}
+	if r.Encrypted() && !r.view.Load().signed {
+		return r.notFoundedError()
+	}
+	return r.change(ctx, invitationPlan(r.id, user, role), func(ctx context.Context) error {
+		_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+			return r.c.api.Invite(ctx, r.id, user, role, nil)
+		})
+		return err
 	})
-	return err
 }
 
 // Remove takes a member out of the room, and in an encrypted one makes a new key
@@ -212,15 +258,12 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 	if err != nil {
 		return err
 	}
-	tries := 0
-	_, err = sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
-		tries++
-		m, err := r.c.api.Remove(ctx, r.id, user)
-		if tries > 1 && core.KindOf(err) == core.KindNotFound {
-			err = nil
-		}
-		return m, err
-	})
+	unsigned := func(ctx context.Context) error { return r.removeUnsigned(ctx, user) }
+	err = r.change(ctx, removalPlan(r.id, user, &hasKey), unsigned)
+	if core.KindOf(err) == core.KindNotFound && r.view.Load().signed { // no statement leads to a ghost, and none takes it away
+		err = unsigned(ctx)
+		r.wake()
+	}
 	if err != nil {
 		return err
 	}
@@ -232,6 +275,19 @@ func (r *Room) Remove(ctx context.Context, user core.UserID) error {
 		_, due := v.rekeyDue(time.Now(), r.c.me)
 		return due
 	})
+}
+
+func (r *Room) removeUnsigned(ctx context.Context, user core.UserID) error {
+	tries := 0
+	_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
+		tries++
+		m, err := r.c.api.Remove(ctx, r.id, user)
+		if tries > 1 && core.KindOf(err) == core.KindNotFound {
+			err = nil
+		}
+		return m, err
+	})
+	return err
 }
 
 // noteRemoval notes that a member was removed. Senders compare the count even before
@@ -266,8 +322,35 @@ func (r *Room) mayHaveKey(ctx context.Context, user core.UserID) (bool, error) {
 }
 
 // Leave takes this user out of the room and closes it. KindRefused for its owner,
-// unless the room is archived.
+// unless the room is archived. In an encrypted room the user signs it. In an archived one
+// nothing is signed any more: then a MembersDiffer event names this user as removed, for the
+// departure is the servers' word.
 func (r *Room) Leave(ctx context.Context) error {
+	err := r.change(ctx, leavePlan, r.leaveUnsigned)
+	if core.KindOf(err) == core.KindRefused && r.view.Load().signed && r.isArchived(ctx) {
+		if err = r.leaveUnsigned(ctx); err == nil {
+			r.c.log.Warn("this user has left an archived room without a signed statement", "room", r.id)
+			r.c.events.emit(MembersDiffer{Room: r.id, Removed: []core.UserID{r.c.me}})
+		}
+	}
+	if core.KindOf(err) == core.KindNotFound { // an earlier try was done, and its answer lost: the room is not this user's any more
+		if rooms, e := sendRetrying(ctx, r.c, readOnly, r.c.api.Rooms); e == nil && !containsRoom(rooms, r.id) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.close(membershipOverError(r.id, r.c.me))
+}
+
+// isArchived says whether the node calls the room archived now.
+func (r *Room) isArchived(ctx context.Context) bool {
+	info, err := sendRetrying(ctx, r.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return r.c.api.Room(ctx, r.id) })
+	return err == nil && info.Room.State == core.RoomArchived
+}
+
+func (r *Room) leaveUnsigned(ctx context.Context) error {
 	tries := 0
 	_, err := sendRetrying(ctx, r.c, idempotent, func(ctx context.Context) (core.Member, error) {
 		tries++
@@ -279,10 +362,7 @@ func (r *Room) Leave(ctx context.Context) error {
 		}
 		return m, err
 	})
-	if err != nil {
-		return err
-	}
-	return r.close(membershipOverError(r.id, r.c.me))
+	return err
 }
 
 func containsRoom(rooms []core.Room, id core.RoomID) bool {
@@ -290,16 +370,22 @@ func containsRoom(rooms []core.Room, id core.RoomID) bool {
 }
 
 // SetRole changes what a member may do; the role owner hands the room over. It is
-// sent once: KindUnavailable says that its outcome is not known.
+// sent once, and read back if its answer was lost. KindUnavailable with the outcome
+// unknown says that no node answered then either.
 func (r *Room) SetRole(ctx context.Context, user core.UserID, role core.MemberRole) error {
-	_, err := sendRetrying(ctx, r.c, once, func(ctx context.Context) (core.Member, error) { return r.c.api.SetRole(ctx, r.id, user, role) })
+	err := r.change(ctx, rolePlan(r.id, r.c.me, user, role), func(ctx context.Context) error {
+		act := func(ctx context.Context) (core.Member, error) { return r.c.api.SetRole(ctx, r.id, user, role) }
+		_, err := sendOnce(ctx, r.c, act, r.roleCheck(user, role))
+		return err
+	})
 	r.wake()
 	return err
 }
 
 // Rename gives the room another name. It is sent once, like SetRole.
 func (r *Room) Rename(ctx context.Context, name string) error {
-	_, err := sendRetrying(ctx, r.c, once, func(ctx context.Context) (core.Room, error) { return r.c.api.RenameRoom(ctx, r.id, name) })
+	act := func(ctx context.Context) (core.Room, error) { return r.c.api.RenameRoom(ctx, r.id, name) }
+	_, err := sendOnce(ctx, r.c, act, r.nameCheck(name))
 	r.wake()
 	return err
 }

@@ -60,6 +60,20 @@ func (q *queue[T]) push(values ...T) (began bool) {
 	return began
 }
 
+// pushBelow keeps a value if fewer than limit wait.
+func (q *queue[T]) pushBelow(limit int, v T) {
+	q.mu.Lock()
+	full := q.count >= limit
+	if full {
+		q.lost++
+		q.wake()
+	}
+	q.mu.Unlock()
+	if !full {
+		q.push(v)
+	}
+}
+
 // fitting is the values up to the first one that exceeds the bounds.
 func (q *queue[T]) fitting(values []T) chunk[T] {
 	bytes := 0

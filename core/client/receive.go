@@ -35,7 +35,9 @@ func (c *collector) onMessage(m *nats.Msg) {
 	if c.expected <= 0 {
 		c.begin(m.Sub)
 	}
-	c.now.items = append(c.now.items, readerItem{msg: m})
+	if !c.room.c.withholds(m) {
+		c.now.items = append(c.now.items, readerItem{msg: m})
+	}
 	if c.expected--; c.expected > 0 {
 		return
 	}
@@ -112,7 +114,7 @@ func senderOf(m *nats.Msg) core.UserID {
 // isPlain says that a sender's messages go to the readers as they are: the room is
 // plain, the sender is known as a member, and no message waits. Most are like that.
 func (l *roomLoop) isPlain(sender core.UserID) bool {
-	if l.reads == 0 || l.saved.Encrypted || l.info.Room.Encrypted || len(l.pending.list) > 0 {
+	if l.reads == 0 || l.isEncrypted() || len(l.pending.list) > 0 {
 		return false
 	}
 	s := l.members[sender]
@@ -145,7 +147,7 @@ func (l *roomLoop) receiveOne(m *nats.Msg) {
 	}
 }
 
-func (l *roomLoop) isEncrypted() bool { return l.saved.Encrypted || l.info.Room.Encrypted }
+func (l *roomLoop) isEncrypted() bool { return l.saved.isEncrypted() || l.info.Room.Encrypted }
 
 // process delivers a message, or returns false if it must wait. again says that it has waited.
 func (l *roomLoop) process(m pendingMessage, again bool) bool {
@@ -166,7 +168,7 @@ func (l *roomLoop) process(m pendingMessage, again bool) bool {
 			return false
 		}
 		if errors.Is(d.err, seal.ErrFork) { // its sender was shown another history: this is the signed proof
-			l.c.reportSuspicion(l.room.id, d.err)
+			l.suspect(m.sender, d.err.Error(), d.err)
 		}
 	default:
 		d.msg.Data = m.data
@@ -190,17 +192,38 @@ func (l *roomLoop) open(m pendingMessage) (Message, error) {
 	if err != nil {
 		return out, err
 	}
-	head := l.saved.Head
-	if mark, ok := l.saved.Marks[m.sender]; ok && head != nil && head.Epoch == got.Epoch && got.Time <= mark+l.markSlack {
+	if l.mayBeRepeated(m.sender, got) {
 		e := core.Errorf(core.KindRefused, "a message of %s in the room %s is no newer than one that an earlier process has read: it may be a repeat", m.sender.Short(), l.room.id).
 			WithNext("if this continues, set the sender's clock")
 		e.Err = seal.ErrTooOld
 		return out, e
 	}
+	l.noteSigned(m.sender, got.Time)
 	if got.Time > l.marks[m.sender] {
-		l.marks[m.sender], l.unsaved = got.Time, true
+		l.marks[m.sender], l.came[m.sender], l.unsaved = got.Time, core.MillisOf(time.Now()), true
 	}
 	out.Data, out.Epoch, out.Time = got.Text, got.Epoch, got.Time
 	out.First, out.Missing, out.Reordered = got.First, got.Missing, got.Reordered
 	return out, nil
+}
+
+// mayBeRepeated says that an earlier process may have delivered a message. Of the one before
+// this the marks are on disk, and if it crashed not those of its last moments: what its
+// senders could have sent before this process began is refused then, by their own clocks as
+// far as these are known.
+func (l *roomLoop) mayBeRepeated(sender core.UserID, got seal.Message) bool {
+	if l.saved.Head == nil || l.saved.Head.Epoch != got.Epoch {
+		return false
+	}
+	mark, known := l.saved.Marks[sender]
+	if l.crashed > 0 && l.crashedEpoch == got.Epoch {
+		if !known {
+			return got.Time <= l.crashed
+		}
+		if came := l.saved.Came[sender]; came > 0 { // came is later than the mark by the clocks' difference, and by the way
+			now := mark + max(l.crashed-came, 0)
+			mark = max(now, min(l.crashed, now+core.Millis(time.Minute.Milliseconds())))
+		}
+	}
+	return known && got.Time <= mark
 }

@@ -21,12 +21,22 @@ type reconciler struct {
 
 	chain   *seal.Chain
 	key     *seal.EpochKey // of the chain's head; nil while there is none here
+	boxOf   seal.Hash      // the encryption key to which this user's box of it was sealed
 	trusted map[core.UserID]bool
+
+	unconfirmed unconfirmedFounding
+	fork        shownFork
+
+	identities identityCheck // the last look at the members' identities
+
+	compared comparison
+	ghosts   map[core.UserID]bool // users whom a node calls members and no statement does, and that were reported
 
 	// keyStateUnsaved says that the head, or that the room is encrypted, is not on disk
 	// yet. No key is used before: see useKey.
 	keyStateUnsaved bool
 
+	heartbeats     *nats.Subscription // nil until the room's members are known to sign
 	nextKeyRequest time.Time
 	unattended     bool          // the room ended by itself: a failed save is logged
 	ended          chan struct{} // closed once it has saved and ended
@@ -36,7 +46,7 @@ type reconciler struct {
 type job func(life context.Context, w *reconciler)
 
 func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler {
-	w := &reconciler{c: r.c, room: r, chain: seal.NewChain(r.id), trusted: map[core.UserID]bool{}, ended: make(chan struct{})}
+	w := &reconciler{c: r.c, room: r, chain: seal.NewChain(r.id), trusted: map[core.UserID]bool{}, ghosts: map[core.UserID]bool{}, ended: make(chan struct{})}
 	if saved.Head != nil {
 		w.chain = seal.ResumeChain(*saved.Head)
 	}
@@ -79,9 +89,8 @@ func (w *reconciler) run(life context.Context) {
 	case <-life.Done():
 		return
 	}
-	next, marks := time.NewTimer(0), time.NewTicker(saveMarksEvery)
+	next := time.NewTimer(0)
 	defer next.Stop()
-	defer marks.Stop()
 	for life.Err() == nil {
 		select {
 		case <-life.Done():
@@ -91,10 +100,6 @@ func (w *reconciler) run(life context.Context) {
 			next.Reset(w.reconcile(life))
 		case <-next.C:
 			next.Reset(w.reconcile(life))
-		case <-marks.C:
-			if err := w.save(); err != nil {
-				w.c.log.Warn("the state of a room could not be saved", "room", w.room.id, "error", err)
-			}
 		}
 	}
 }
@@ -106,7 +111,7 @@ func (w *reconciler) finish() {
 	var subs []*nats.Subscription
 	w.room.do(func(l *roomLoop) {
 		l.end(closedError("client"))
-		subs = []*nats.Subscription{l.events, l.all}
+		subs = []*nats.Subscription{l.events, l.all, w.heartbeats}
 	})
 	for _, sub := range subs {
 		if sub != nil {
@@ -121,27 +126,25 @@ func (w *reconciler) finish() {
 
 // save writes the room's state to disk, unless it is there.
 func (w *reconciler) save() error {
-	var state roomState
-	var unsaved bool
-	w.room.do(func(l *roomLoop) { state, unsaved = l.stateToSave() })
-	if unsaved {
-		if err := w.c.dir.saveRoom(w.room.id, state); err != nil {
-			w.room.do(func(l *roomLoop) { l.unsaved = true })
-			return err
-		}
+	err := w.room.save(true)
+	if err == nil {
+		w.keyStateUnsaved = false
 	}
-	w.keyStateUnsaved = false
-	return nil
+	return err
 }
 
 // reconcile reads the room, makes and gives keys as they are due, and has waiting
 // messages processed. It returns the wait until the next time.
 func (w *reconciler) reconcile(ctx context.Context) time.Duration {
 	next := maxRetryWait
+	var claims []seal.Heartbeat
+	w.room.do(func(l *roomLoop) { claims = l.claims.pending() })
 	if err := w.refresh(ctx); err == nil {
+		w.findWithheld(claims)
+		w.renewBox(ctx)
 		next = min(jittered(w.c.timing.rereadEvery), w.makeDueKey(ctx), w.answerKeyRequests(ctx))
 	}
-	next = min(next, w.requestKey(ctx))
+	next = min(next, w.requestKey(ctx), w.attend())
 	pending := 0
 	w.room.do(func(l *roomLoop) { pending = l.drain() })
 	if pending > 0 || !w.room.hasSession() {
@@ -162,7 +165,16 @@ func (w *reconciler) refresh(ctx context.Context) error {
 	if err := w.follow(ctx); err != nil {
 		return err
 	}
-	return w.refreshMembers(ctx)
+	if err := w.refreshMembers(ctx); err != nil {
+		return err
+	}
+	if err := w.checkIdentities(ctx); err != nil {
+		return err
+	}
+	if err := w.signCheckpoint(ctx); err != nil {
+		w.c.log.Info("the members of a room could not be confirmed in a checkpoint", "room", w.room.id, "error", err) // the next reconcile tries again
+	}
+	return w.compareCounts(ctx)
 }
 
 // open is the first job: it waits until the session has the room, subscribes, and
@@ -183,15 +195,18 @@ func (w *reconciler) open(ctx context.Context) error {
 		return err
 	}
 	if w.room.view.Load().isOwnersFirstKey() {
-		return w.rekey(ctx, seal.ReasonFirst)
+		if err := w.rekey(ctx, seal.ReasonFirst); err != nil {
+			return err
+		}
 	}
-	return nil
+	return w.checkIdentities(ctx)
 }
 
 // follow reads the room and follows its keys. A contradiction is the room's fault
 // from then on, until a later answer fits.
 func (w *reconciler) follow(ctx context.Context) error {
 	removals := w.room.removals.Load()
+	seen, _ := w.room.members.head()
 	info, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
 	if over, e := w.membershipOver(ctx, info, err); over {
 		why := membershipOverError(w.room.id, w.c.me)
@@ -204,7 +219,15 @@ func (w *reconciler) follow(ctx context.Context) error {
 	var before core.Room
 	var behind bool
 	w.room.do(func(l *roomLoop) { before, behind = l.noteRoom(info) })
-	err = w.followKeys(ctx, info.Room)
+	if err = w.followMembers(ctx, info, seen); err == nil {
+		if info, err = w.roomOfMembers(ctx, info); err == nil {
+			w.room.do(func(l *roomLoop) {
+				_, isBehind := l.noteRoom(info)
+				behind = behind || isBehind
+			})
+			err = w.followKeys(ctx, info.Room)
+		}
+	}
 	w.noteFault(err)
 	if err != nil && behind {
 		w.dropKey()
@@ -217,6 +240,25 @@ func (w *reconciler) follow(ctx context.Context) error {
 		w.c.events.emit(RoomChanged{info.Room})
 	}
 	return err
+}
+
+// roomOfMembers is the room at the epoch that the members' statements name, or a later one. It
+// is read again if it was read before a statement: what the members name was there by then.
+func (w *reconciler) roomOfMembers(ctx context.Context, info control.RoomInfo) (control.RoomInfo, error) {
+	var named core.Epoch
+	w.room.members.use(func(m *seal.Membership) {
+		if m != nil {
+			named, _ = m.Epoch()
+		}
+	})
+	if info.Room.Epoch >= named {
+		return info, nil
+	}
+	again, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) (control.RoomInfo, error) { return w.c.api.Room(ctx, w.room.id) })
+	if err != nil || again.Room.Epoch >= named {
+		return again, err
+	}
+	return again, newSealFault(seal.ErrRollback, "the node says that the room %s is at epoch %d, and its members' statements name epoch %d", w.room.id, again.Room.Epoch, named)
 }
 
 // membershipOver decides by the answer to a request for the room whether this user
@@ -249,9 +291,13 @@ func (w *reconciler) noteFault(err error) {
 	if err != nil && !isSuspicious(err) {
 		return // no answer, so no contradiction
 	}
-	var before error
-	w.room.do(func(l *roomLoop) { before, l.fault = l.fault, err })
-	if err != nil && (before == nil || before.Error() != err.Error()) {
+	tell := false
+	w.room.do(func(l *roomLoop) {
+		isNew := err != nil && (l.fault == nil || l.fault.Error() != err.Error())
+		l.fault = err
+		tell = isNew && l.told.mayTellFault(time.Now(), l.c.timing.minHeartbeat)
+	})
+	if tell {
 		w.c.reportSuspicion(w.room.id, err)
 	}
 }

@@ -2,6 +2,9 @@ package client
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -41,6 +44,12 @@ func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 	for try := 1; ; try++ {
 		v := w.room.view.Load()
 		room := v.info.Room
+		switch {
+		case !v.signed:
+			return w.room.notFoundedError()
+		case v.unproven:
+			return w.room.unprovenError()
+		}
 		if w.key == nil && (v.head != nil || room.Rec != core.LegacyRec && room.Rec != "") { // no member could follow a record without its link
 			return newFault(core.KindRefused, ErrNoKey, "%s has no key of the room %s and cannot make the next one", w.c.me.Short(), w.room.id).
 				WithNext("a member who has the key does it")
@@ -51,7 +60,7 @@ func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 		}
 		out, err := sendRetrying(ctx, w.c, once, func(ctx context.Context) (core.Room, error) { return w.c.api.Rekey(ctx, made.Record, made.Keys) })
 		if err == nil {
-			return w.useMadeKey(made, out, reason)
+			return w.useMadeKey(ctx, made, out, reason)
 		}
 		if k := core.KindOf(err); k != core.KindConflict && k != core.KindUnavailable || try == rekeyTries {
 			return err
@@ -71,33 +80,74 @@ func (w *reconciler) rekey(ctx context.Context, reason seal.Reason) error {
 
 // makeRecord makes the next epoch's key and seals it to the members.
 func (w *reconciler) makeRecord(ctx context.Context, room core.Room, reason seal.Reason) (seal.Rekeyed, error) {
-	members, err := sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return w.c.api.Members(ctx, w.room.id, true) })
+	members, err := w.listForKey(ctx)
 	if err != nil {
 		return seal.Rekeyed{}, err
 	}
+	var keyless []string
 	to, given := []seal.KEMKey{w.c.ownKey()}, map[core.UserID]bool{w.c.me: true}
 	for _, m := range members {
 		if given[m.User] || m.Status != core.UserActive {
 			continue
 		}
 		given[m.User] = true
+		if role, _ := w.room.members.role(m.User); role == "" { // a ghost, which listForKey has told
+			continue
+		}
 		k, err := w.kemKeyOf(m)
 		switch {
 		case err == nil:
 			to = append(to, k)
 		case isSuspicious(err):
-			w.c.reportSuspicion(w.room.id, err) // this member gets no key; a lie about one member must not stop a removal
+			w.suspect(m.User, err) // this member gets no key; a lie about one member must not stop a removal
 		default:
+			if core.KindOf(err) == core.KindNotFound {
+				keyless = append(keyless, m.User.Short())
+			}
 			w.c.log.Info("a member gets no key", "room", w.room.id, "member", m.User, "reason", err)
 		}
 	}
+	w.tellKeyless(keyless)
 	if err := w.c.dir.savePeers(); err != nil {
 		return seal.Rekeyed{}, err
 	}
-	return seal.MakeRecord(seal.RecordConfig{
+	cfg := seal.RecordConfig{
 		Room: w.room.id, Epoch: room.Epoch + 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(), Members: to,
 		By: w.c.id, At: core.MillisOf(time.Now()), Reason: reason, PrevKey: w.key,
+	}
+	return w.room.sealRecord(cfg)
+}
+
+// tellKeyless tells of members without an encryption key. A client publishes one before it
+// accepts an invitation, so that a node which shows none hides it, and keeps the member out.
+// Members of a room that was founded anew have accepted nothing.
+func (w *reconciler) tellKeyless(users []string) {
+	var anew bool
+	w.room.members.use(func(m *seal.Membership) { anew = m == nil || m.FoundedAnew() })
+	if len(users) == 0 || anew {
+		return
+	}
+	const most = 5
+	more := ""
+	if n := len(users) - most; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	w.suspect("", newSealFault(seal.ErrKey, "the node shows no encryption key of %s%s: members of the room %s who get nothing of the new key", strings.Join(users[:min(len(users), most)], ", "), more, w.room.id))
+}
+
+// sealRecord makes a record for those who are members by the statements at this moment.
+// Without statements it makes none: the node alone would say who is given the key.
+func (r *Room) sealRecord(cfg seal.RecordConfig) (made seal.Rekeyed, err error) {
+	r.members.use(func(m *seal.Membership) {
+		if m == nil {
+			err = r.unreadError()
+			return
+		}
+		cfg.Chain = m
+		cfg.Members = slices.DeleteFunc(cfg.Members, func(k seal.KEMKey) bool { return m.Role(k.User) == "" })
+		made, err = seal.MakeRecord(cfg)
 	})
+	return made, err
 }
 
 // kemKeyOf returns the key to which the room's key may be sealed for a member.
@@ -123,9 +173,13 @@ func (w *reconciler) kemKeyOf(m control.Member) (seal.KEMKey, error) {
 }
 
 // useMadeKey continues with a key that this member has made.
-func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.Reason) error {
+func (w *reconciler) useMadeKey(ctx context.Context, made seal.Rekeyed, room core.Room, reason seal.Reason) error {
 	rec, err := seal.VerifyRecord(made.Record)
 	if err != nil {
+		return err
+	}
+	if err = w.checkRecord(ctx, rec); err != nil {
+		w.dropKey()
 		return err
 	}
 	if w.key == nil {
@@ -134,6 +188,7 @@ func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.R
 		_, err = w.chain.Advance(made.Record, w.key)
 	}
 	if err == nil {
+		w.noteRecord(rec)
 		err = w.saveHead()
 	}
 	if err == nil {
@@ -143,15 +198,15 @@ func (w *reconciler) useMadeKey(made seal.Rekeyed, room core.Room, reason seal.R
 		w.dropKey() // the room is past the epoch of the key before
 		return err
 	}
+	w.boxOf = ownBox(made.Keys, w.c.me)
 	w.room.do(func(l *roomLoop) { l.noteNewKey(room, len(made.Keys)) })
 	w.c.events.emit(Rekeyed{Room: w.room.id, Epoch: rec.Epoch, Maker: rec.Maker, Reason: reason, Members: rec.Count})
 	w.room.wake()
 	return w.chain.Check(room)
 }
 
-// Rekey makes a new key for the room. In an
-// encrypted room that was migrated from a legacy database it is the first of its
-// kind: before, nothing is sent there (ErrNoKey), and no member makes it unasked.
+// Rekey makes a new key for the room. ErrNotFounded in an encrypted room whose members
+// have not signed who they are: see Client.FoundAnew.
 func (r *Room) Rekey(ctx context.Context) error {
 	if !r.Encrypted() {
 		return core.Errorf(core.KindRefused, "the room %s is not encrypted: it has no keys", r.id)

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -26,7 +28,7 @@ func BenchmarkRekeyOfAThousand(b *testing.B) {
 	ann := newTestUser(b, c, core.RoleMember)
 	a := ann.open()
 	room := must[*Room](b)(a.CreateRoom(ctx(b), NewRoom{Encrypted: true}))
-	addMembers(b, c, a, room)
+	addMembers(b, c, room)
 	for b.Loop() {
 		ok(b, room.Rekey(ctx(b)))
 	}
@@ -39,7 +41,7 @@ func BenchmarkRekeyOfAThousand(b *testing.B) {
 }
 
 // addMembers fills the room with users who have published a key. It first adds all users, so that every node knows them.
-func addMembers(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
+func addMembers(b *testing.B, c *nodetest.Cluster, room *Room) {
 	b.Helper()
 	op, ids := c.Client(0, c.Admin), make([]keys.Identity, roomSize-1)
 	each(b, func(i int) error {
@@ -51,7 +53,7 @@ func addMembers(b *testing.B, c *nodetest.Cluster, a *Client, room *Room) {
 		_, err = op.UserAdd(b.Context(), core.User{ID: core.UserID(id.Public())})
 		return err
 	})
-	each(b, func(i int) error { return addMember(b, c.URL(i%3), a, room, ids[i]) })
+	each(b, func(i int) error { return addMember(b, c.URL(i%3), room, ids[i]) })
 }
 
 func each(b *testing.B, do func(i int) error) {
@@ -74,7 +76,7 @@ func each(b *testing.B, do func(i int) error) {
 	all.Wait()
 }
 
-func addMember(b *testing.B, url string, a *Client, room *Room, id keys.Identity) error {
+func addMember(b *testing.B, url string, room *Room, id keys.Identity) error {
 	kem, err := seal.NewKEM()
 	if err != nil {
 		return err
@@ -92,8 +94,20 @@ func addMember(b *testing.B, url string, a *Client, room *Room, id keys.Identity
 	if _, err := api.PublishKey(b.Context(), key); err != nil {
 		return err
 	}
-	if _, err = a.api.Invite(b.Context(), room.ID(), core.UserID(id.Public()), core.MemberMember, nil); err == nil {
-		_, err = api.Accept(b.Context(), room.ID())
+	if err := room.Invite(b.Context(), core.UserID(id.Public()), core.MemberMember); err != nil {
+		return err
 	}
-	return err
+	for { // another member's statement may come first
+		pending, err := api.Invitations(b.Context())
+		if err != nil || len(pending) != 1 {
+			return errors.Join(err, fmt.Errorf("%d invitations", len(pending)))
+		}
+		answer, err := (&Client{me: core.UserID(id.Public()), id: id, invitations: newInvitationWatch()}).signAnswer(pending[0], true)
+		if err != nil {
+			return err
+		}
+		if _, err = api.AppendStatements(b.Context(), room.ID(), answer.Bytes()); core.KindOf(err) != core.KindConflict {
+			return err
+		}
+	}
 }

@@ -21,11 +21,15 @@ type rekeyState struct {
 
 // rekeyDue says whether the room needs another key, and why.
 func (v *roomView) rekeyDue(now time.Time, me core.UserID) (seal.Reason, bool) {
-	if v.sender == nil || v.info.Room.State == core.RoomArchived {
+	if v.sender == nil || v.info.Room.State == core.RoomArchived || v.isEncrypted() && !v.signed || v.unproven {
 		return 0, false
 	}
 	record := v.sender.Record()
-	if v.info.MustRekey > 0 && v.info.Room.Epoch == record.Epoch || record.Epoch <= v.removedEpoch {
+	if v.signed && record.Members == nil { // a key of before the founding: others than the members may have it
+		return seal.ReasonOther, true
+	}
+	// What the statements say counts whatever a node says of the room: departed is of this key.
+	if v.departed || v.info.MustRekey > 0 && v.info.Room.Epoch == record.Epoch || record.Epoch <= v.removedEpoch {
 		return v.removalReason(), true
 	}
 	reason, due := record.RekeyDue(now, v.sender.messages.Load())
@@ -51,18 +55,19 @@ func (v *roomView) firstKeyDue() (seal.Reason, bool) {
 	switch {
 	case v.isOwnersFirstKey():
 		return seal.ReasonFirst, true
-	case v.rekey.asked && v.info.MustRekey > 0 && v.hasLegacyKeys() && v.fault == nil && v.info.Room.State != core.RoomArchived:
+	case v.signed && v.rekey.asked && v.info.MustRekey > 0 && v.hasLegacyKeys() && v.fault == nil && v.info.Room.State != core.RoomArchived:
 		return seal.ReasonAsked, true
 	}
 	return 0, false
 }
 
-// isOwnersFirstKey says that the room has never had a key and that this user, its
-// owner, makes it. Rooms of a legacy database have keys of another kind, which are replaced on request only.
+// isOwnersFirstKey says that the room has never had a key of this kind and that this
+// user, its owner, makes it. Rooms of a legacy database have keys of another kind, which
+// are replaced once the owner has founded the room anew.
 func (v *roomView) isOwnersFirstKey() bool {
 	room := v.info.Room
-	return room.Encrypted && v.head == nil && v.fault == nil && room.State != core.RoomArchived &&
-		room.Epoch == 0 && room.Rec == core.LegacyRec && v.info.Role == core.MemberOwner && v.info.Unkeyed == v.info.Members
+	return v.signed && !v.unproven && room.Encrypted && v.head == nil && v.fault == nil && room.State != core.RoomArchived &&
+		room.Rec == core.LegacyRec && v.info.Role == core.MemberOwner
 }
 
 // hasLegacyKeys says that the room came from a legacy database with keys that no
@@ -75,7 +80,7 @@ func (v *roomView) hasLegacyKeys() bool {
 
 // lacksKey says that this process needs the room's key from another member.
 func (v *roomView) lacksKey() bool {
-	return v.encrypted && v.sender == nil && v.over == nil && v.info.Room.Rec != core.LegacyRec && (v.fault == nil || errors.Is(v.fault, seal.ErrKey))
+	return v.isEncrypted() && v.signed && v.sender == nil && v.over == nil && v.info.Room.Rec != core.LegacyRec && (v.fault == nil || errors.Is(v.fault, seal.ErrKey))
 }
 
 // planRekey sets the time at which this process makes a key, if one is due.

@@ -111,10 +111,8 @@ func TestWaitingCostsNothing(t *testing.T) {
 	ann, bob := newTestUser(t, n, core.RoleMember).open(patient, between(l)), newTestUser(t, n, core.RoleMember).open()
 	room := must[*Room](t)(ann.CreateRoom(ctx(t), NewRoom{Encrypted: true}))
 	join(t, room, bob)
-	ok(t, room.Rekey(ctx(t)))                                                // with these delays no member is given the present key
-	if _, err := ann.api.Remove(ctx(t), room.ID(), bob.User()); err != nil { // Room.Remove would make the key at once
-		t.Fatal(err)
-	}
+	ok(t, room.Rekey(ctx(t)))       // with these delays no member is given the present key
+	removeOnly(t, room, bob.User()) // Room.Remove would make the key at once
 	nodetest.Wait(t, wait, func() error {
 		if room.Info().MustRekey == 0 {
 			return core.Errorf(core.KindFailed, "ann has not seen it")
@@ -196,8 +194,9 @@ func legacyRoom(t *testing.T) (n *nodetest.Cluster, ann, bob testUser) {
 	return n, people[0], people[1]
 }
 
-// TestMovedRoom: a member whom an operator asks replaces the keys of a legacy database.
-// Neither time nor a forged request does. Before that, Send says why it waits.
+// TestMovedRoom: nothing is sent in a room of a legacy database before its owner has founded
+// it anew; Send says so. Neither time nor a request makes a key before. The founding replaces
+// the keys of the database, and every member reads by the new one.
 func TestMovedRoom(t *testing.T) {
 	t.Parallel()
 	n, annFiles, bobFiles := legacyRoom(t)
@@ -205,29 +204,43 @@ func TestMovedRoom(t *testing.T) {
 	ann, bob := annFiles.open(), bobFiles.open(between(l))
 	room, bobs := must[*Room](t)(ann.Room(ctx(t), "moved")), must[*Room](t)(bob.Room(ctx(t), "moved"))
 	err := sendBriefly(t, room)
-	want(t, "sending", err, core.KindUnavailable, ErrNoKey)
+	want(t, "sending", err, core.KindRefused, ErrNotFounded)
 	var e *core.Error
-	if !errors.As(err, &e) || !strings.Contains(e.Next, "Room.Rekey") {
+	if !errors.As(err, &e) || !strings.Contains(e.Next, "Client.FoundAnew") {
 		t.Errorf("what to do: %+v", e)
 	}
+	want(t, "a new key", room.Rekey(ctx(t)), core.KindRefused, ErrNotFounded)
+	want(t, "an invitation", room.Invite(ctx(t), newTestUser(t, n, core.RoleMember).id, ""), core.KindRefused, ErrNotFounded)
 	events, told := eventsOf(t, ann), eventsOf(t, bob)
-	l.lie(func(l *lyingAPI) { l.room = func(r *control.RoomInfo) { r.MustRekey = 0 } })
 	bobs.noteEvent(control.Event{Kind: control.EventAsked, Room: "moved", User: bob.User()})
 	awaitEvent(t, told, func(RekeyAsked) bool { return true })
-	stall(t, bobs)() // his reconciler has reconciled the room
-	if at := must[control.RoomInfo](t)(ann.api.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
-		t.Errorf("an unneeded key was made: epoch %d", at)
-	}
-	l.lie(func(l *lyingAPI) { l.room = nil })
 	if _, err := n.Client(0, n.Admin).RoomRekey(ctx(t), admin.RekeyRequest{ID: "moved", User: string(ann.User())}); err != nil {
 		t.Fatal(err)
 	}
+	awaitEvent(t, events, func(RekeyAsked) bool { return true })
+	stall(t, room)() // the reconcilers have reconciled the room
+	stall(t, bobs)()
+	if at := must[control.RoomInfo](t)(ann.api.Room(ctx(t), "moved")).Room.Epoch; at != 4 {
+		t.Errorf("a key was made before the founding: epoch %d", at)
+	}
+	want(t, "founding by a member", second(bob.FoundAnew(ctx(t), "moved", must[[]control.Member](t)(bobs.Members(ctx(t))))), core.KindRefused, nil)
+	must[*Room](t)(ann.FoundAnew(ctx(t), "moved", must[[]control.Member](t)(room.Members(ctx(t)))))
 	made := awaitEvent(t, events, func(Rekeyed) bool { return true })
-	if made.Epoch != 5 || made.Maker != ann.User() || made.Reason != seal.ReasonAsked || made.Members != 2 {
+	if made.Epoch != 5 || made.Maker != ann.User() || made.Members != 2 {
 		t.Errorf("the first key: %+v", made)
 	}
+	if f := awaitEvent(t, told, func(Founded) bool { return true }); f.By != ann.User() || f.Members != 2 {
+		t.Errorf("bob is told %+v", f)
+	}
+	must[*Room](t)(bob.TrustFounder(ctx(t), "moved", ann.User()))
 	heard := bobs.Chan(t.Context())
-	isAt(t, bobs, 5)
+	nodetest.Wait(t, wait, func() error { // one key may be made by the founding, and one by the reconciler
+		if at, has := bobs.Epoch(); !has || at < 5 {
+			return core.Errorf(core.KindFailed, "bob is at epoch %d", at)
+		}
+		return nil
+	})
 	ok(t, room.Send(ctx(t), []byte("at last")))
 	receiveText(t, heard, "at last")
+	want(t, "founding twice", second(ann.FoundAnew(ctx(t), "moved", nil)), core.KindExists, nil)
 }

@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"unibus/core"
 	"unibus/core/auth"
@@ -27,10 +30,11 @@ import (
 // envelope of core/seal. A member with the key checks that the sender is a member,
 // waits a little for members of a higher role, and gives it.
 //
-// The nodes name the members. A node that adds a user of its own to a room is given
-// the room's key by the next member who makes one or is asked for it, unless
-// Config.Admit refuses. Section 9 of core/seal/DESIGN.md has the rest of what is not
-// protected.
+// The members of an encrypted room sign every change of its members (core/seal), and an
+// open Room follows these statements. A user whom only a node calls a member gets no
+// key and is not read; a Suspicion whose cause is seal.ErrRight tells of it. In a room
+// that was created before members signed, nothing is sent until its owner founds it
+// anew (Client.FoundAnew) and the others have named that owner (Client.TrustFounder). Sections 9 and 11.10 of core/seal/DESIGN.md have what is not protected.
 type Room struct {
 	// One goroutine, roomLoop.run, owns the room's state. Another one, the
 	// reconciler, does what takes time: requests, flushes and files. See DESIGN.md.
@@ -45,10 +49,14 @@ type Room struct {
 	ending   <-chan struct{} // closed once the room is over
 	ended    chan struct{}   // closed once nothing of the room runs and its state is on disk; it may be opened again
 
+	members memberChain
+	signing chan struct{} // a token while a call of this process signs statements and sends them
+
 	view     atomic.Pointer[roomView]
 	changed  *broadcast    // the view is another one
 	removals atomic.Uint64 // by this process, of members with the key; see roomView.removalsRead
 
+	saving  sync.Mutex    // held while the room's file is written: an older state must not follow a newer one
 	opened  chan struct{} // closed once the room is open, or failed says why it is not
 	failed  error
 	saveErr error // of the last save; set before ended is closed
@@ -79,18 +87,22 @@ func (c *Client) newRoom(id core.RoomID) (*Room, *roomLoop, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	saved.Encrypted = saved.Encrypted || c.cfg.EncryptedOnly
 	r := &Room{
 		c: c, id: id, subject: auth.RoomSubject(id, string(c.me)),
 		calls: make(chan call), messages: make(chan batch), jobs: make(chan job), wakeup: make(chan struct{}, 1),
-		ended: make(chan struct{}), opened: make(chan struct{}), changed: newBroadcast(),
+		ended: make(chan struct{}), opened: make(chan struct{}), changed: newBroadcast(), signing: make(chan struct{}, 1),
 	}
 	l := &roomLoop{
-		c: c, room: r, saved: saved, marks: map[core.UserID]core.Millis{},
+		c: c, room: r, saved: saved, marks: map[core.UserID]core.Millis{}, came: map[core.UserID]core.Millis{},
 		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
 		members:  map[core.UserID]*memberStatus{}, unknown: map[core.UserID]bool{}, keyRequests: map[core.UserID]keyRequest{},
 	}
+	if h := saved.Heard; h != nil {
+		l.fresh.newest, l.fresh.by = h.Time, h.By
+	}
 	if c.dir.crashed {
-		l.markSlack = core.Millis(2 * saveMarksEvery.Milliseconds())
+		l.crashed, l.crashedEpoch = core.MillisOf(time.Now()), l.saved.epoch()
 	}
 	view := l.snapshot()
 	r.view.Store(&view)
@@ -114,7 +126,48 @@ func (c *Client) register(r *Room, l *roomLoop, trusted []core.UserID) (other *R
 	c.rooms[r.id] = r
 	c.work.Go(func() { l.run(reconciler.ended) })
 	c.work.Go(func() { reconciler.run(life) })
+	c.work.Go(func() { r.saveMarks(life) })
 	return nil, nil
+}
+
+// save writes the room's state to disk, unless it is there. Any goroutine but the room's may
+// call it: what was followed is on disk before it is used. Once the room is over, only its
+// reconciler saves, for the last time; the file is then free for the next one.
+func (r *Room) save(last bool) error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
+	var state roomState
+	var unsaved bool
+	r.do(func(l *roomLoop) {
+		if last || l.over == nil {
+			state, unsaved = l.stateToSave()
+		}
+	})
+	if !unsaved {
+		return nil
+	}
+	err := r.c.dir.saveRoom(r.id, state)
+	if err != nil {
+		r.do(func(l *roomLoop) { l.unsaved = true })
+	}
+	return err
+}
+
+// saveMarks saves what has changed from time to time. It waits for no node: after a crash,
+// what was delivered since the last save could be repeated.
+func (r *Room) saveMarks(life context.Context) {
+	t := time.NewTicker(saveMarksEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-life.Done():
+			return
+		case <-t.C:
+		}
+		if err := errors.Join(r.save(false), r.c.dir.savePeers()); err != nil {
+			r.c.log.Warn("the state of a room could not be saved", "room", r.id, "error", err)
+		}
+	}
 }
 
 // unregister lets the room be opened again.
@@ -168,7 +221,7 @@ func (r *Room) Epoch() (core.Epoch, bool) {
 }
 
 // Err is why nothing is sent in the room: a contradiction (its cause is a seal.Fault
-// or ErrUnlinked), the nodes refuse this user (ErrRefused), or the room is over. Nil
+// or ErrUnlinked), a founder whom the program has not named (ErrFounder), the nodes refuse this user (ErrRefused), or the room is over. Nil
 // if nothing is wrong.
 func (r *Room) Err() error {
 	v := r.view.Load()

@@ -21,10 +21,13 @@ type roomLoop struct {
 	room *Room
 	stop context.CancelFunc // ends the reconciler
 
-	saved     roomState // as on disk, unless unsaved
-	unsaved   bool
-	marks     map[core.UserID]core.Millis // the newest time of each sender in the epoch
-	markSlack core.Millis                 // added to the marks of the process before this one
+	saved   roomState // as on disk, unless unsaved
+	unsaved bool
+	marks   map[core.UserID]core.Millis // the newest time of each sender in the epoch
+	came    map[core.UserID]core.Millis // when that message came, by this machine's clock
+	// Messages of this epoch that an earlier process may have delivered are refused.
+	crashedEpoch core.Epoch
+	crashed      core.Millis // this process began then, after one that crashed; 0: the marks of the process before are all
 
 	info         control.RoomInfo
 	reads        uint64 // of info
@@ -36,6 +39,20 @@ type roomLoop struct {
 	rekey        rekeyState
 	fault        error
 	over         error
+	differences  memberDifferences
+	identities   *identityChanges // members with the name of a verified person; nil without any
+	memberEvents uint64           // control events about members
+	named        core.Epoch       // the newest that a statement names
+	departed     bool             // a member was removed or left, by the statements, since the key was made
+
+	witnesses      map[core.UserID]bool // of a new device
+	fresh          freshness
+	heartbeats     heartbeatPlan
+	heartbeatTimes map[core.UserID]core.Millis // the newest of each member
+	heartbeatSeen  map[core.UserID]core.Millis // the same, with those that do not fit
+	ownHeartbeats  []core.Millis
+	claims         heartbeatClaims
+	told           toldSuspicions
 
 	members     map[core.UserID]*memberStatus
 	unknown     map[core.UserID]bool // the reconciler reads their status next
@@ -72,14 +89,20 @@ type roomView struct {
 	rekey        rekeyState
 	fault        error
 	over         error
+	departed     bool
+	named        core.Epoch
+	identities   *identityChanges
+	unproven     bool // see NewDevice
+	signed       bool // the members sign every change of the members
 }
 
 func (v *roomView) isEncrypted() bool { return v.encrypted || v.info.Room.Encrypted }
 
 func (l *roomLoop) snapshot() roomView {
 	return roomView{
-		info: l.info, encrypted: l.saved.Encrypted, head: l.saved.Head, session: l.session, subscribed: l.subscribed,
+		info: l.info, encrypted: l.saved.isEncrypted(), head: l.saved.Head, session: l.session, subscribed: l.subscribed,
 		sender: l.sender, removedEpoch: l.removedEpoch, removalsRead: l.removalsRead, rekey: l.rekey, fault: l.fault, over: l.over,
+		departed: l.departed, named: l.named, identities: l.identities, signed: l.saved.Members != nil, unproven: l.saved.Unproven > 0,
 	}
 }
 
@@ -132,12 +155,13 @@ func (l *roomLoop) stateToSave() (roomState, bool) {
 	}
 	l.unsaved = false
 	out := l.saved
-	out.Marks = maps.Clone(l.saved.Marks)
-	if out.Marks == nil {
-		out.Marks = map[core.UserID]core.Millis{}
-	}
+	out.Marks, out.Came = map[core.UserID]core.Millis{}, map[core.UserID]core.Millis{}
+	maps.Copy(out.Marks, l.saved.Marks)
+	maps.Copy(out.Came, l.saved.Came)
 	for u, t := range l.marks {
-		out.Marks[u] = max(out.Marks[u], t)
+		if t >= out.Marks[u] {
+			out.Marks[u], out.Came[u] = t, l.came[u]
+		}
 	}
 	return out, true
 }
@@ -163,7 +187,8 @@ func (l *roomLoop) sessionChanged() {
 
 // setHead notes the newest record. The marks belong to the epoch before.
 func (l *roomLoop) setHead(h seal.Head) {
-	l.saved.Head, l.saved.Marks, l.marks = &h, nil, map[core.UserID]core.Millis{}
+	l.saved.Head, l.saved.Marks, l.saved.Came = &h, nil, nil
+	l.marks, l.came = map[core.UserID]core.Millis{}, map[core.UserID]core.Millis{}
 	l.unsaved = true
 }
 

@@ -18,7 +18,9 @@ import (
 // the node; Client.Flush waits until the node has it. It waits, for ctx or
 // Timeout, while there is no session, while this user has no key of the room,
 // and while the room needs a new key: nothing is ever sent by an old one. A message
-// that it gives up was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). A message
+// that it gives up was not sent (ErrOffline, ErrNoKey, ErrRekeyDue). While a member has
+// the name of a verified person and another key, the error is an *IdentityError. In an encrypted
+// room whose members have not signed who they are, nothing is sent (ErrNotFounded). A message
 // that is too large is ErrTooLarge. If a node shows keys that do not fit, the error has that cause (seal.Fault).
 // A node that hangs can hold a call for some seconds longer than ctx, until its session is given up.
 func (r *Room) Send(ctx context.Context, data []byte) error {
@@ -120,6 +122,8 @@ func (r *Room) sender() (*epochSender, error) {
 	switch {
 	case v.over != nil:
 		return nil, v.over
+	case v.identities != nil && r.identityError(v) != nil:
+		return nil, r.identityError(v)
 	case errors.Is(v.fault, seal.ErrKey): // another member gives another box
 		return nil, &temporaryError{v.fault}
 	case v.fault != nil:
@@ -128,10 +132,17 @@ func (r *Room) sender() (*epochSender, error) {
 		return nil, newFault(core.KindRefused, ErrArchived, "the room %s is archived", r.id)
 	case session == 0 || v.session != session:
 		return nil, &temporaryError{offlineError(nil)}
-	case !v.encrypted:
+	case !v.isEncrypted():
 		return nil, nil
+	case !v.signed:
+		return nil, r.notFoundedError()
 	case v.sender == nil:
 		return nil, r.noKeyError(v)
+	case v.unproven:
+		return nil, &temporaryError{r.unprovenError()}
+	case v.sender.Record().Epoch < v.named:
+		return nil, &temporaryError{newFault(core.KindUnavailable, ErrNoKey, "the members of the room %s have signed that it is at epoch %d, and the key of that one is not here yet", r.id, v.named).
+			WithNext("the client reads it by itself; try again")}
 	}
 	reason, due := v.rekeyDue(time.Now(), r.c.me)
 	if !due && v.removalsRead != r.removals.Load() { // the room is being read: another member may have made a key since
@@ -147,10 +158,20 @@ func (r *Room) sender() (*epochSender, error) {
 		WithNext("a member who is online makes it; try again")}
 }
 
+// notFoundedError is why nothing is sent, and no key given, in an encrypted room without a
+// chain: the nodes alone would say to whom.
+func (r *Room) notFoundedError() error {
+	if fault := r.view.Load().fault; errors.Is(fault, ErrFounder) {
+		return fault
+	}
+	return newFault(core.KindRefused, ErrNotFounded, "nothing is sent in the room %s: it is encrypted, and no member has signed who its members are", r.id).
+		WithNext("if nobody has founded it yet: its owner reads Room.Members, confirms who is known there, and calls Client.FoundAnew with these. An owner who has used the room on another device does not: a node that hides the founding shows it like this, and a second one would split the room")
+}
+
 func (r *Room) noKeyError(v *roomView) error {
 	if v.hasLegacyKeys() {
 		return &temporaryError{newFault(core.KindUnavailable, ErrNoKey, "the room %s was migrated with keys of a former kind, and has none of this kind yet", r.id).
-			WithNext("Room.Rekey makes the first one, for all members")}
+			WithNext("its owner's program makes the first one as soon as it has the room open")}
 	}
 	return &temporaryError{newFault(core.KindUnavailable, ErrNoKey, "no member has given %s the key of the room %s yet", r.c.me.Short(), r.id).
 		WithNext("a member who has the room open gives it; ask one to come online")}

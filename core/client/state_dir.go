@@ -27,6 +27,7 @@ type stateDir struct {
 	mu            sync.Mutex
 	peers         map[core.UserID]peer
 	peersUnsaved  bool
+	creating      map[core.RoomID]bool // calls that create a room
 }
 
 // The files in it. A room's file is in roomsDir.
@@ -37,7 +38,8 @@ const (
 	openFile  = "open"
 	roomsDir  = "rooms"
 
-	stateVersion = 1
+	stateVersion        = 2 // of rooms whose members sign: an earlier release would drop what they signed
+	unsignedRoomVersion = 1
 )
 
 // peer is the newest KEM key that was seen of a user.
@@ -48,17 +50,54 @@ type peer struct {
 
 // roomState is the file of one room.
 type roomState struct {
-	V         int        `json:"v"`
-	Encrypted bool       `json:"encrypted"`
-	Head      *seal.Head `json:"head,omitempty"`
+	V         int         `json:"v"`
+	Room      core.RoomID `json:"room,omitempty"`
+	Encrypted bool        `json:"encrypted"`
+	Plain     bool        `json:"plain,omitempty"` // this user has made or joined it as a plain room
+	Head      *seal.Head  `json:"head,omitempty"`
+	// Members is how far the statements about the room's members were followed; nil for a
+	// room whose members sign nothing.
+	Members *seal.MembershipMark `json:"members,omitempty"`
+	// Founding is the one that this user has asked for to create the room.
+	Founding []byte `json:"founding,omitempty"`
+	// Unproven is when a device without saved state has followed the chain from an older answer
+	// of this user on: nothing here proves that it is shown as it is now. 0: that is proven.
+	Unproven core.Millis `json:"unproven,omitempty"`
+	// Heard is the newest time that another member has signed.
+	Heard *heardState `json:"heard,omitempty"`
+	// Answered says that this user joined by an answer of its own, which the chain must hold.
+	Answered bool `json:"answered,omitempty"`
+	// Accepted is the invitation that this user has accepted last. The chain must hold it, and
+	// not an older one alone. Zero once it was found there: Members binds it from then on.
+	Accepted seal.Hash `json:"accepted,omitzero"`
 	// Marks are the newest times in messages of the head's epoch, by sender. Another
 	// process refuses messages that are no newer: this one has delivered them.
 	Marks map[core.UserID]core.Millis `json:"marks,omitempty"`
+	// Came are the times by this machine's clock at which the messages of Marks came. A process
+	// that has crashed may have delivered newer ones.
+	Came map[core.UserID]core.Millis `json:"came,omitempty"`
+}
+
+// isSigned says that the members of the room are known to sign.
+func (m *roomState) isSigned() bool {
+	return m.Members != nil || m.Answered || m.Head != nil && m.Head.Members != nil
+}
+
+// isEncrypted says that the room is known to be encrypted, whatever a node says: the
+// members of other rooms do not sign.
+func (m *roomState) isEncrypted() bool { return m.Encrypted || m.isSigned() }
+
+// epoch is that of the newest record that was followed; 0 before the first one.
+func (m *roomState) epoch() core.Epoch {
+	if m.Head == nil {
+		return 0
+	}
+	return m.Head.Epoch
 }
 
 // openStateDir creates the directory if it is missing, and locks it.
 func openStateDir(dir string, me core.UserID) (*stateDir, error) {
-	d := &stateDir{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}}
+	d := &stateDir{dir: filepath.Join(dir, string(me)), peers: map[core.UserID]peer{}, creating: map[core.RoomID]bool{}}
 	if err := os.MkdirAll(filepath.Join(d.dir, roomsDir), 0o700); err != nil {
 		return nil, core.Errorf(core.KindFailed, "the directory %s cannot be created: %w", d.dir, err)
 	}
@@ -179,29 +218,106 @@ func (d *stateDir) room(id core.RoomID) (roomState, error) {
 	if err := d.read(roomFile(id), &m); err != nil {
 		return roomState{}, err
 	}
+	if m.Room != "" && m.Room != id { // where file names have no case
+		return roomState{}, core.Errorf(core.KindRefused, "the file of the room %s is that of the room %s: the file system takes both names for one", id, m.Room).
+			WithNext("use a Dir on a file system that tells upper from lower case")
+	}
 	if m.V > stateVersion || m.Head != nil && m.Head.Room != id {
 		return roomState{}, d.damaged(roomFile(id), core.Errorf(core.KindInvalid, "it is another room's, or of a newer version"))
 	}
 	return m, nil
 }
 
-// noteEncrypted saves that a room was created encrypted: from then on no node can
-// deny it. The saved state of a room of that id stays: a node that says the room is
-// new must not make the client forget it.
-func (d *stateDir) noteEncrypted(n NewRoom) error {
-	if !n.Encrypted {
+// startCreation reads the state of a room that this user creates, of which there is one
+// call at a time.
+func (d *stateDir) startCreation(id core.RoomID) (before roomState, err error) {
+	d.mu.Lock()
+	busy := d.creating[id]
+	d.creating[id] = true
+	d.mu.Unlock()
+	if busy {
+		return before, core.Errorf(core.KindConflict, "another call creates the room %s", id).WithNext("wait for that one")
+	}
+	if before, err = d.room(id); err != nil {
+		d.endCreation(id)
+	}
+	return before, err
+}
+
+func (d *stateDir) endCreation(id core.RoomID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.creating, id)
+}
+
+// isCreated says that a room's state is not changed by creating it: a node that says that
+// the room is new must not make the client forget it.
+func (m *roomState) isCreated() bool { return m.Members != nil || m.Head != nil }
+
+// noteCreation saves that this user creates an encrypted room, with its founding: from
+// then on no node can deny it.
+func (d *stateDir) noteCreation(id core.RoomID, before roomState, founding []byte, mark seal.MembershipMark) error {
+	if before.isCreated() {
 		return nil
 	}
-	m, err := d.room(n.ID)
-	if err != nil || m.Encrypted {
+	now := before
+	now.Encrypted, now.Founding, now.Members = true, founding, &mark
+	return d.saveRoom(id, now)
+}
+
+// takeBackCreation saves that a creation was refused. That this user wants the room to be
+// encrypted stays: a node that has created it could say that it exists, and is plain.
+func (d *stateDir) takeBackCreation(id core.RoomID, before roomState, founding []byte) error {
+	if before.isCreated() {
+		return nil
+	}
+	if !before.Plain {
+		before.Encrypted, before.Founding = true, founding
+	}
+	return d.saveRoom(id, before)
+}
+
+// notePlain saves that this user has made a plain room.
+func (d *stateDir) notePlain(id core.RoomID) error {
+	m, err := d.room(id)
+	if err != nil || m.Plain || m.isEncrypted() {
 		return err
 	}
-	m.Encrypted = true
-	return d.saveRoom(n.ID, m)
+	m.Plain = true
+	return d.saveRoom(id, m)
+}
+
+// noteAnswer saves that this user accepts an invitation, before the answer is sent.
+func (d *stateDir) noteAnswer(i Invitation) error {
+	m, err := d.room(i.Room)
+	if err != nil || !m.noteAnswer(i) {
+		return err
+	}
+	return d.saveRoom(i.Room, m)
+}
+
+// noteAnswer notes an invitation that this user accepts: whether the room is encrypted, as
+// it was shown, and that the members sign. It returns whether that is new.
+func (m *roomState) noteAnswer(i Invitation) (isNew bool) {
+	isNew = i.Encrypted && !m.Encrypted || i.Signed && (!m.Answered || m.Accepted != i.statement)
+	m.Encrypted, m.Answered = m.Encrypted || i.Encrypted, m.Answered || i.Signed
+	if i.Signed {
+		m.Accepted = i.statement
+	}
+	if !i.Encrypted && !i.Signed && m.Encrypted && !m.isSigned() && m.Head == nil { // all that was known is that this user has asked for it as encrypted
+		m.Encrypted, m.Founding, isNew = false, nil, true
+	}
+	if !i.Encrypted && !i.Signed && !m.isEncrypted() && !m.Plain {
+		m.Plain, isNew = true, true
+	}
+	return isNew
 }
 
 func (d *stateDir) saveRoom(id core.RoomID, m roomState) error {
-	m.V = stateVersion
+	m.V, m.Room = unsignedRoomVersion, id
+	if m.isSigned() || m.Founding != nil {
+		m.V = stateVersion
+	}
 	return d.write(roomFile(id), m)
 }
 

@@ -100,3 +100,18 @@ func TestNoKeyBeforeItsHeadIsSaved(t *testing.T) {
 		})
 	}
 }
+
+// TestRoomFileOfAnotherRoom: where file names have no case, two rooms could have one file. The
+// second is refused, and nothing of the first is lost.
+func TestRoomFileOfAnotherRoom(t *testing.T) {
+	t.Parallel()
+	d := must[*stateDir](t)(openStateDir(filepath.Join(t.TempDir(), "keys"), "UA"))
+	ok(t, d.saveRoom("Plans", roomState{Encrypted: true}))
+	ok(t, os.Rename(d.path(roomFile("Plans")), d.path(roomFile("plans")))) // as such a file system shows it
+	err := second(d.room("plans"))
+	want(t, "the other room", err, core.KindRefused, nil)
+	if err == nil || !strings.Contains(err.Error(), "Plans") {
+		t.Error(err)
+	}
+	want(t, "answering an invitation to it", d.noteAnswer(Invitation{Room: "plans"}), core.KindRefused, nil)
+}

@@ -120,7 +120,7 @@ func (w *reconciler) subscribeEvents(ctx context.Context) error {
 }
 
 func (r *Room) onControlEvent(m *nats.Msg) {
-	if e, err := control.ParseEvent(m); err == nil && e.Room == r.id {
+	if e, err := control.ParseEvent(m); err == nil && e.Room == r.id && !r.c.withholds(m) {
 		r.noteEvent(e)
 	}
 }

@@ -21,8 +21,8 @@ type NewUser struct {
 	Ends time.Time // the user is denied from then on
 }
 
-// AddUser adds a user. For user-admins. KindInvalid for an end that is over. KindExists
-// also if an earlier call, whose outcome was not known, has added them.
+// AddUser adds a user. It is sent again until its outcome is known. For user-admins.
+// KindInvalid for an end that is over.
 func (c *Client) AddUser(ctx context.Context, u NewUser) (core.User, error) {
 	req := control.AddUserRequest{User: string(u.ID), Role: u.Role}
 	if u.Name != "" {
@@ -31,7 +31,7 @@ func (c *Client) AddUser(ctx context.Context, u NewUser) (core.User, error) {
 	if !u.Ends.IsZero() {
 		req.Expires = core.MillisOf(u.Ends)
 	}
-	return sendRetryingIfOpen(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.api.AddUser(ctx, req) })
+	return c.addUser(ctx, req)
 }
 
 // Revoke denies a user, ends their sessions on every node, and returns each node's
@@ -41,7 +41,11 @@ func (c *Client) Revoke(ctx context.Context, user core.UserID) (control.Revoked,
 }
 
 // Activate admits a revoked user again. It is sent once: another admin may have
-// revoked the user meanwhile. For user-admins.
+// revoked the user meanwhile. If its answer was lost, the user is read back. For user-admins.
 func (c *Client) Activate(ctx context.Context, user core.UserID) (core.User, error) {
-	return sendRetryingIfOpen(ctx, c, once, func(ctx context.Context) (core.User, error) { return c.api.ActivateUser(ctx, user) })
+	if err := c.checkOpen(); err != nil {
+		return core.User{}, err
+	}
+	act := func(ctx context.Context) (core.User, error) { return c.api.ActivateUser(ctx, user) }
+	return sendOnce(ctx, c, act, c.userStatusCheck(user, core.UserActive))
 }

@@ -32,6 +32,7 @@ func (m *observations) buildBuckets(now time.Time) (five, beside []Bucket) {
 			continue
 		}
 		silent := m.leaderless(*b, nil, now)
+		silent.Creating = false
 		m.buckets[name] = &silent
 	}
 	for _, t := range core.Tables() {
@@ -98,8 +99,10 @@ func (m *observations) buildBucket(name string, rs []report, now time.Time) Buck
 		for _, r := range rs {
 			b.updateFigures(r.stream)
 		}
+		b.Loss, b.Creating = m.lossOf(b, rs), !m.led[name] && createdWithin(electionTime, rs, now)
 		return m.leaderless(b, rs, now)
 	}
+	m.led[name], b.Loss, b.Creating = true, nil, false
 	b.Keys, b.Bytes, b.LastSeq = 0, 0, 0
 	b.updateFigures(lead.stream)
 	b.Waiting = lead.stream.waiting()
@@ -110,6 +113,27 @@ func (m *observations) buildBucket(name string, rs []report, now time.Time) Buck
 	sortReplicas(b.Replicas)
 	b.setLeader(lead, now)
 	return b
+}
+
+// createdWithin is true where a report says that the stream was created less than d ago.
+func createdWithin(d time.Duration, rs []report, now time.Time) bool {
+	return slices.ContainsFunc(rs, func(r report) bool { return !r.stream.Created.IsZero() && now.Sub(r.stream.Created) < d })
+}
+
+// lossOf compares what a bucket without a leader had to what is left of it. nil where this
+// node saw no leader, or no node that answers lists the stream: a server that was started
+// again lists none before there is a meta leader.
+func (m *observations) lossOf(b Bucket, rs []report) *SeqLoss {
+	var left *SeqLoss
+	for _, r := range rs {
+		if m.led[b.Name] && r.node.streamsRound == m.round {
+			if left == nil {
+				left = &SeqLoss{Seen: b.LastSeq}
+			}
+			left.Left = max(left.Left, r.stream.State.LastSeq)
+		}
+	}
+	return left
 }
 
 // setLeader notes who leads. A leader that cannot reach a majority may not know it

@@ -36,6 +36,12 @@ func (d *diff) add(l Level, about, format string, args ...any) {
 	d.events = append(d.events, Event{At: d.at, Level: l, About: about, Text: fmt.Sprintf(format, args...)})
 }
 
+// elected adds an election, which is counted.
+func (d *diff) elected(leader, format string, args ...any) {
+	d.add(Healthy, leader, format, args...)
+	d.events[len(d.events)-1].Kind = EventElection
+}
+
 func (d *diff) nodes(old, next View) {
 	for _, n := range next.Nodes {
 		was, known := old.node(n.Name)
@@ -72,7 +78,7 @@ func (d *diff) meta(old, next Meta) {
 	case next.Leader == "":
 		d.add(Degraded, "meta", "has no leader; %s was the last", old.Leader)
 	default:
-		d.add(Healthy, next.Leader, "leads the meta group%s", previousLeader(old.Leader, old.Last, next.Leader))
+		d.elected(next.Leader, "leads the meta group%s", previousLeader(old.Leader, old.Last, next.Leader))
 	}
 	for _, g := range next.OrphanPeers {
 		if !slices.Contains(old.OrphanPeers, g) {
@@ -119,7 +125,7 @@ func (d *diff) bucket(old, next Bucket) {
 	case "":
 		d.add(Degraded, next.Name, "has no leader; %s was the last", old.Leader)
 	default:
-		d.add(Healthy, next.Leader, "leads %s%s", short(next.Name), previousLeader(old.Leader, "", next.Leader))
+		d.elected(next.Leader, "leads %s%s", short(next.Name), previousLeader(old.Leader, "", next.Leader))
 	}
 	if next.Wanted != old.Wanted {
 		d.add(Note, next.Name, "scaled from %d to %d replicas", old.Wanted, next.Wanted)

@@ -87,7 +87,7 @@ func TestRecorder(t *testing.T) {
 		t.Errorf("empty: %v", got)
 	}
 	before := core.MillisOf(time.Now())
-	for i := range keptEvents + 5 {
+	for i := range KeptEvents + 5 {
 		r.Add(Note, "n1", fmt.Sprint(i+1))
 	}
 	for _, c := range []struct {

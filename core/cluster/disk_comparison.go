@@ -12,7 +12,15 @@ type DiskComparison struct {
 	Certificates []Certificate   `json:"certificates,omitempty"`
 	Files        []MisplacedFile `json:"files,omitempty"`
 	Disks        []Disk          `json:"disks,omitempty"`
+	Damaged      []DamagedBlocks `json:"damaged,omitempty"`
 	NeedRestart  []string        `json:"need_restart,omitempty"` // settings that differ in the configuration file, by flag
+}
+
+// DamagedBlocks is a bucket of which a node's disk holds records that are not what was written.
+type DamagedBlocks struct {
+	Bucket  string      `json:"bucket"`
+	Records int         `json:"records"`
+	At      core.Millis `json:"at"` // when they were read
 }
 
 // CertificateUse says where a certificate is in use.

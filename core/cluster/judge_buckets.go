@@ -80,17 +80,57 @@ func leaderless(v View, now time.Time) []Finding {
 	if len(electing) > 0 {
 		fs = append(fs, electingFinding(v.serious(Degraded), electing))
 	}
-	electing, dead = withoutLeader(v.InternalBuckets, now)
+	return append(fs, leaderlessInternal(v, now)...)
+}
+
+// leaderlessInternal finds internal streams without a leader. One that was created just now is
+// no worse than one that is still to be created, about which nothing is said.
+func leaderlessInternal(v View, now time.Time) []Finding {
+	var fs []Finding
+	var creating []string
+	var others []Bucket
+	for _, b := range v.InternalBuckets {
+		if b.Creating {
+			creating = append(creating, b.Name)
+		} else {
+			others = append(others, b)
+		}
+	}
+	if len(creating) > 0 {
+		fs = append(fs, Finding{Note, aboutBuckets(creating), subject(creating) + " " + plural(len(creating), "is", "are") + " being created: the first leader is elected.", "wait; an election takes up to ten seconds"})
+	}
+	electing, dead := withoutLeader(others, now)
 	for _, name := range dead {
-		fs = append(fs, Finding{
-			Degraded, "bucket." + name,
-			fmt.Sprintf("%s has no leader: operators' changes are refused, except for revocations.", short(name)), startReplicas(v, []string{name}),
-		})
+		means := "operators' changes are refused, except for revocations"
+		if what := recordOf(name); what != "" {
+			means = what + " is not recorded until it has one, and each node keeps what it sees in memory"
+		}
+		fs = append(fs, Finding{Degraded, "bucket." + name, fmt.Sprintf("%s has no leader: %s.", short(name), means), startReplicas(v, []string{name})})
+	}
+	for _, name := range electing {
+		if what := recordOf(name); what != "" && len(electing) == 1 {
+			text := fmt.Sprintf("%s is electing a leader: until then %s waits to be recorded.", short(name), what)
+			return append(fs, Finding{Degraded, "bucket." + name, text, "wait; an election takes up to ten seconds"})
+		}
 	}
 	if len(electing) > 0 {
 		fs = append(fs, electingFinding(Degraded, electing))
 	}
 	return fs
+}
+
+const eventStream = "UNIBUS_events"
+
+// recordOf is what an internal stream records on which no decision depends: without it everything
+// else goes on. "" for a stream without which changes are refused.
+func recordOf(name string) string {
+	switch name {
+	case eventStream:
+		return "what happens"
+	case core.LastSeenBucket:
+		return "when users had a session last"
+	}
+	return ""
 }
 
 // withoutLeader returns the names of buckets that are electing a leader, and of those that
@@ -192,10 +232,14 @@ func internalBehind(v View) []Finding {
 	if len(names) == 0 {
 		return nil
 	}
+	without := "nothing can be changed"
+	if what := recordOf(names[0]); what != "" && len(names) == 1 {
+		without = what + " is not recorded"
+	}
 	return []Finding{{
 		v.serious(Degraded), aboutBuckets(names),
-		fmt.Sprintf("%s %s fewer replicas than the control plane, which has %d: without %s nothing can be changed.",
-			subject(names), plural(len(names), "has", "have"), wanted, plural(len(names), "it", "them")),
+		fmt.Sprintf("%s %s fewer replicas than the control plane, which has %d: without %s %s.",
+			subject(names), plural(len(names), "has", "have"), wanted, plural(len(names), "it", "them"), without),
 		fmt.Sprintf("unibusd bucket scale --replicas %d", wanted),
 	}}
 }

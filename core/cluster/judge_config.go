@@ -141,9 +141,11 @@ func judgeNotes(v View) []Finding {
 	case v.noRecord() && len(v.sqliteNodes()) > 0:
 		note("authority", "A decentralized control plane is declared, but it is SQLite on "+join(v.sqliteNodes())+".", "migrate it: "+v.migrateCommand(0))
 	}
-	if text := differingValues(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") }); text != "" {
-		note("config", "The nodes run different versions: "+text+".", "upgrade one node after the other, as docs/operations/upgrades.md says")
+	if s := v.Soak; s != nil {
+		note("migration", fmt.Sprintf("The control plane moved to KV at %s UTC, and can be rolled back to SQLite on %s until the migration is finished.", s.Since.Time().UTC().Format("2006-01-02 15:04"), s.Node),
+			"finish it when all is well: `unibusd migration finish`")
 	}
+	fs = append(fs, noteVersions(infos)...)
 	if v.Clustered && v.Expected == 2 {
 		note("meta", "Two nodes need each other: a third lets one of them stop.", "add a third node, as docs/operations/nodes.md says")
 	}

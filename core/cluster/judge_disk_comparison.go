@@ -26,6 +26,9 @@ func judgeDiskComparison(v View, now time.Time) []Finding {
 				fs = append(fs, fillingDisk(v, i, d, l))
 			}
 		}
+		for _, d := range i.DiskComparison.Damaged {
+			fs = append(fs, damagedBlocks(i, d, now))
+		}
 		if names := i.DiskComparison.NeedRestart; len(names) > 0 {
 			fs = append(fs, Finding{
 				Note, "node." + i.Name,
@@ -35,6 +38,16 @@ func judgeDiskComparison(v View, now time.Time) []Finding {
 		}
 	}
 	return slices.Concat(fs, differingClocks(v), renewedNodes(v, now))
+}
+
+// damagedBlocks is for damage that the server does not see while it has the records in memory.
+func damagedBlocks(i Info, d DamagedBlocks, now time.Time) Finding {
+	return Finding{
+		Degraded, "node." + i.Name,
+		fmt.Sprintf("The disk of %s holds %d %s of %s that %s not what was written, as it was read at %s: unibusd there leaves rows out once it reads them again.",
+			i.Name, d.Records, plural(d.Records, "record", "records"), short(d.Bucket), plural(d.Records, "is", "are"), clock(d.At, now)),
+		fmt.Sprintf("restart unibusd on %s while every other node is healthy, which takes them from the others; look at the health of its disk; then check again: unibusd doctor", i.Name),
+	}
 }
 
 func flagNames(names []string) string {

@@ -85,6 +85,9 @@ func operatorSpread(infos []Info, key string) string {
 	if text := differingValues(with, func(i Info) string { return notAfterText(*operatorOf(i, key)) }); text != "" {
 		return fmt.Sprintf("%s has different ends: %s.", named, text)
 	}
+	if has, lacks := partitionNames(with, func(i Info) bool { return operatorOf(i, key).SSHKey == operatorOf(with[0], key).SSHKey }); len(lacks) > 0 {
+		return fmt.Sprintf("%s has another ssh-key on %s than on %s: it does not open the console over SSH.", named, join(lacks), join(has))
+	}
 	if text := differingValues(with, func(i Info) string { return operatorOf(i, key).Name }); text != "" {
 		return fmt.Sprintf("The operator's key %s has different names: %s.", core.UserID(key).Short(), text)
 	}

@@ -70,6 +70,11 @@ func operatorCases() []operatorCase {
 				o.List[1].NotAfter = core.MillisOf(time.Date(2090, 1, 2, 0, 0, 0, 0, time.UTC))
 			}
 		}, "ben (UDMK…4C22) has different ends: no end on n1 and n2, 2090-01-02T00:00:00Z on n3.", "configuration files"},
+		{"another ssh-key", func(i int, o *Operators) {
+			if i == 2 {
+				o.List[1].SSHKey = "ssh-ed25519 AAAA"
+			}
+		}, "ben (UDMK…4C22) has another ssh-key on n3 than on n1 and n2: it does not open the console over SSH.", "configuration files"},
 		{"a broken file", func(i int, o *Operators) {
 			if i == 1 {
 				o.Fault, o.FaultSince = "unibusd.toml, line 2: there is no setting \"lisen\"", ago(time.Minute)

@@ -1,6 +1,10 @@
 package cluster
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // judgeProtocols finds two nodes that cannot work together. Others are in the same case.
 func judgeProtocols(v View) []Finding {
@@ -44,4 +48,18 @@ func judgeUnreadable(v View) []Finding {
 			join(names), plural(len(names), "runs", "run"), number(users)+" "+plural(users, "user", "users")),
 		"upgrade unibusd on " + join(names) + ", as docs/operations/upgrades.md says",
 	}}
+}
+
+// noteVersions finds nodes of different versions that work together.
+func noteVersions(infos []Info) []Finding {
+	text := differingValues(infos, func(i Info) string { return cmp.Or(i.Version, "unknown") })
+	if text == "" {
+		return nil
+	}
+	return []Finding{{Note, "config", "The nodes run different versions: " + text + ".", "upgrade one node after the other, as docs/operations/upgrades.md says"}}
+}
+
+// JudgeVersions has the findings of Judge about the nodes' versions, the worst first.
+func JudgeVersions(v View) []Finding {
+	return slices.Concat(judgeProtocols(v), judgeUnreadable(v), noteVersions(v.infos()))
 }

@@ -370,7 +370,7 @@ func judgeRoutes(v View, now time.Time) []Finding {
 	if v.At == 0 {
 		return nil
 	}
-	return append(v.cutFindings(), v.routeFaults(now)...)
+	return slices.Concat(v.cutFindings(), v.routeFaults(now), v.oldRouteFindings(now))
 }
 
 func (v View) cutFindings() []Finding {
@@ -424,8 +424,12 @@ func (v View) routeFaults(now time.Time) []Finding {
 		if !n.Online || n.Info == nil {
 			continue
 		}
+		old := v.oldRoutes(n, now)
 		for _, r := range n.Info.Routes {
 			other, known := v.node(r.Node)
+			if slices.ContainsFunc(old, func(o oldRoute) bool { return o.addr == r.Addr }) {
+				continue
+			}
 			if r.Fault == "" || !known || !other.Online || v.isCut(n.Name, r.Node) || Age(r.Since, now) < staysFor(r.Fault) {
 				continue
 			}

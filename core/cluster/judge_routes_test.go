@@ -54,6 +54,16 @@ func restartedBeside(faults ...core.RouteFault) View {
 	})
 }
 
+// moved is a cluster in which n3 is at the address own, and two nodes try another one in vain.
+func moved(node, tried, own string) View {
+	return with(withService(healthy(3, 3)), func(v *View) {
+		v.Nodes[0].Info.OwnRoutes, v.Nodes[1].Info.OwnRoutes, v.Nodes[2].Info.OwnRoutes = []string{"10.0.0.1:6222"}, []string{"10.0.0.2:6222"}, []string{own}
+		for i := range 2 {
+			v.Nodes[i].Info.Routes = []Route{{Addr: tried, Node: node, Fault: core.FaultRefused, Detail: "connection refused", Since: ago(time.Minute)}}
+		}
+	})
+}
+
 func routeViews() []judged {
 	noReply := "no reply within 3s"
 	return []judged{
@@ -64,6 +74,10 @@ func routeViews() []judged {
 		{"one path of three cut by a certificate", withService(healthy(3, 3)).unheard("n3", "n1", core.FaultCertificate, "it expired on 2026-11-01 00:00 UTC").unheard("n1", "n3", core.FaultOwnCertificate, "expired certificate")},
 		{"n3 is not running", silentBecause(core.FaultRefused, "connection refused")},
 		{"n3 is not running, no service manager", with(silentBecause(core.FaultRefused, "connection refused"), func(v *View) { v.Nodes[2].Info.Unit = "" })},
+		{"n3 has another address", moved("n3", "10.0.0.3:6222", "10.0.0.9:6222")},
+		{"an address leads to no node", moved("", "10.0.0.3:6222", "10.0.0.9:6222")},
+		{"a removed node's address", with(moved("n4", "10.0.0.4:6222", "10.0.0.3:6222"), func(v *View) { v.Removed = []core.NodeChange{{Name: "n4", State: core.NodeRemoved}} })},
+		{"a firewall keeps two nodes from n3's address", moved("n3", "10.0.0.9:6222", "10.0.0.9:6222")},
 		{"n3 hangs", silentBecause(core.FaultHung, "connected, and no answer within 3s")},
 		{"n3 is cut off", silentBecause(core.FaultTimeout, noReply)},
 		{"n3 has no way", silentBecause(core.FaultUnreachable, "no route to host")},

@@ -24,7 +24,7 @@ func Judge(v View, now time.Time) Judgment {
 	if v.founding() { // what is missing, is missing because of that
 		fs = slices.Concat(judgeUnknown(v), judgeDuplicateNames(v), judgeFounding(v), judgeConfig(v, now), judgeNotes(v))
 	} else {
-		fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeLogs(v, now), judgeNotes(v))
+		fs = slices.Concat(fs, judgeAuthority(v), judgeConfig(v, now), judgeRestore(v, now), judgeBackups(v, now), judgeLogs(v, now), judgeNotes(v))
 	}
 	fs = joinSameStep(fs)
 	slices.SortStableFunc(fs, func(a, b Finding) int { return b.Level.rank() - a.Level.rank() })
@@ -71,6 +71,9 @@ func joinMigrationNotes(detail, declared Finding) Finding {
 	}
 	return declared
 }
+
+// IsWorseThan compares two levels.
+func (l Level) IsWorseThan(other Level) bool { return l.rank() > other.rank() }
 
 // rank orders levels, the worst highest.
 func (l Level) rank() int { return slices.Index([]Level{Healthy, Note, Degraded, Critical}, l) }

@@ -173,7 +173,7 @@ type judged struct {
 }
 
 func judgedViews() []judged {
-	views := clusterViews()
+	views := slices.Concat(clusterViews(), backupViews())
 	for _, c := range operatorCases() {
 		views = append(views, judged{"operators: " + c.name, saying(c.each)})
 	}
@@ -313,6 +313,7 @@ func clusterViews() []judged {
 		{"a bucket cannot be seen, n3 away", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Buckets = v.Buckets[1:] })},
 		{"n3 away, JetStream off on the others", with(lose(onSQLite(healthy(3, 3), true), "n3"), func(v *View) { v.Nodes[0].Off, v.Nodes[1].Off, v.Authority.Node = true, true, "n9" })},
 		{"journal differs on SQLite", with(onSQLite(healthy(3, 3), true), func(v *View) { v.Nodes[1].Info.Journal = nil })},
+		{"soak after a cutover", with(healthy(3, 3), func(v *View) { v.Soak = &Soak{Node: "n1", Since: ago(26 * time.Hour)} })},
 		{"single node on KV", with(alone(), func(v *View) { v.Serving.Backend = core.BackendKV })},
 		{"nodes of an older release without a record", with(onSQLite(healthy(3, 3), false), func(v *View) {
 			v.Serving = Serving{}
@@ -414,6 +415,32 @@ func clusterViews() []judged {
 			audit.Name, audit.Leader, audit.Since = "UNIBUS_audit", "", ago(2*time.Second)
 			v.InternalBuckets = []Bucket{audit}
 		})},
+		{"nonces is being created", with(healthy(3, 3), func(v *View) {
+			nonces := v.Buckets[0]
+			nonces.Name, nonces.Leader, nonces.Since, nonces.Creating = "UNIBUS_nonces", "", ago(2*time.Second), true
+			v.InternalBuckets = []Bucket{nonces}
+		})},
+		{"events without a leader", with(healthy(3, 3), func(v *View) {
+			v.InternalBuckets = []Bucket{{Name: "UNIBUS_events", Wanted: 3, Since: ago(time.Minute)}}
+		})},
+		{"events is electing a leader", with(healthy(3, 3), func(v *View) {
+			events := v.Buckets[0]
+			events.Name, events.Leader, events.Since = "UNIBUS_events", "", ago(2*time.Second)
+			v.InternalBuckets = []Bucket{events}
+		})},
+		{"events at one replica", with(withInternal(healthy(3, 3), 3), func(v *View) {
+			v.InternalBuckets[2].Wanted, v.InternalBuckets[2].Replicas = 1, v.InternalBuckets[2].Replicas[:1]
+			v.InternalBuckets[2].Leader = "n1"
+		})},
+		{"the record of sessions without a leader", with(healthy(3, 3), func(v *View) {
+			v.InternalBuckets = append(v.InternalBuckets, Bucket{Name: core.LastSeenBucket, Wanted: 3, Since: ago(time.Minute)})
+		})},
+		{"the record of sessions with fewer replicas", with(healthy(5, 5), func(v *View) {
+			v.InternalBuckets = append(v.InternalBuckets, Bucket{Name: core.LastSeenBucket, Wanted: 3, Leader: "n1", Replicas: v.Buckets[0].Replicas[:3]})
+		})},
+		{"the record of sessions deleted", with(healthy(3, 3), func(v *View) { v.Lost = []LostStream{{Name: core.LastSeenBucket, Created: 1, Since: 2}} })},
+		{"events deleted", with(healthy(3, 3), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_events", Created: 1, Since: 2}} })},
+		{"events created again", with(healthy(3, 3), func(v *View) { v.Lost = []LostStream{{Name: "UNIBUS_events", Created: 1, Recreated: 2, Since: 2}} })},
 		{"no TLS", with(healthy(3, 3), func(v *View) {
 			for i := range v.Nodes {
 				v.Nodes[i].Info.TLS = false
@@ -434,6 +461,10 @@ func clusterViews() []judged {
 		{"certificate ended", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.CertUntil = ago(time.Hour) })},
 		{"a bundle of CAs is damaged", with(healthy(3, 3), func(v *View) {
 			v.Nodes[1].Info.FileFaults = []FileFault{{File: "/etc/unibus/route/ca.crt", Reason: "a certificate in /etc/unibus/route/ca.crt is damaged", Since: ago(time.Minute)}}
+			v.Nodes[2].Info.FileFaults = []FileFault{{
+				File: "/etc/unibus/route/routes.crl", Reason: "the list of revoked certificates /etc/unibus/route/routes.crl is not signed by the authority in /etc/unibus/route/ca.crt",
+				Next: "replace /etc/unibus/route/routes.crl by the list of that authority, routes.crl beside its key; where it has revoked nothing, this makes one: `unibusd cert crl --ca DIR`",
+			}}
 		})},
 		{"lazy writes", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.SyncWrites = false })},
 		{"disk filling", with(healthy(3, 3), func(v *View) { v.Nodes[1].Disk = v.Nodes[1].DiskMax * 85 / 100 })},
@@ -458,6 +489,9 @@ func clusterViews() []judged {
 			Fault: "the certificate /etc/unibus/bus.crt and the key /etc/unibus/bus.key do not belong together or are damaged",
 		})},
 		{"files away in a cluster", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
+		{"damaged blocks", with(healthy(3, 3), func(v *View) {
+			v.Nodes[1].Info.DiskComparison = &DiskComparison{Damaged: []DamagedBlocks{{Bucket: "UNIBUS_users", Records: 1, At: ago(time.Hour)}, {Bucket: "UNIBUS_room_keys", Records: 12, At: ago(time.Hour)}}}
+		})},
 		{"files away on a single node", with(alone(), func(v *View) { v.Nodes[0].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
 		{"disks low", with(healthy(3, 3), func(v *View) {
 			v.Nodes[1].Info.DiskComparison = &DiskComparison{Disks: []Disk{{Path: "/var/lib/unibus", Free: 4 << 30, Total: 50 << 30, Files: 1e6, FreeFiles: 9e5}}}

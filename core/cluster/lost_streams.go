@@ -108,16 +108,31 @@ func (n *observedNode) upFor(now time.Time) time.Duration {
 // record of authority, the audit and the used nonces are streams as well.
 func judgeLostStreams(v View) []Finding {
 	byWhat := map[bool][]string{}
+	var fs []Finding
 	for _, l := range v.Lost {
+		if what := recordOf(l.Name); what != "" {
+			fs = append(fs, lostRecord(l.Name, what, l.Recreated != 0))
+			continue
+		}
 		byWhat[l.Recreated != 0] = append(byWhat[l.Recreated != 0], l.Name)
 	}
-	var fs []Finding
 	for _, recreated := range []bool{false, true} {
 		if names := byWhat[recreated]; len(names) > 0 {
 			fs = append(fs, lostStreams(names, recreated))
 		}
 	}
 	return fs
+}
+
+// lostRecord is for a stream on which no decision depends.
+func lostRecord(name, what string, recreated bool) Finding {
+	text := fmt.Sprintf("The record of %s is gone: its stream was deleted while the cluster ran. Each node has a part of it in memory, and a restart forgets that.", what)
+	next := "find the cause with `unibusd audit` and the logs; a node that is restarted creates the stream again"
+	if recreated {
+		text = fmt.Sprintf("The record of %s is gone: its stream was deleted and created again, without what it held before.", what)
+		next = "find the cause with `unibusd audit` and the logs"
+	}
+	return Finding{Degraded, "bucket." + name, text, next}
 }
 
 func lostStreams(names []string, recreated bool) Finding {

@@ -52,7 +52,7 @@ func TestDrainState(t *testing.T) {
 	t.Parallel()
 	v := drained(withInternal(healthy(4, 3), 3), "n1")
 	s := DrainStateOf(v, "n1")
-	if !slices.Contains(s.Leads, "meta") || !strings.Contains(s.Pending, "n1 still leads meta") || len(s.Stay) > 0 || len(s.Moving) != 8 {
+	if !slices.Contains(s.Leads, "meta") || !strings.Contains(s.Pending, "n1 still leads meta") || len(s.Stay) > 0 || len(s.Moving) != 9 {
 		t.Errorf("before: %+v", s)
 	}
 	v.Meta.Leader = "n2"

@@ -25,6 +25,7 @@ type observations struct {
 	rescuedSince    core.Millis // when a node first had a lowered quorum; 0: none has
 	claimedLeaders  []string    // the nodes that claimed to lead the meta group at the last observation, if there were several
 	buckets         map[string]*Bucket
+	led             map[string]bool // buckets that were seen with a leader
 
 	identities streamIdentities
 
@@ -71,7 +72,7 @@ type leadership struct {
 func (m *observations) init(cfg Config) {
 	m.cfg = cfg
 	m.nodes = map[string]*observedNode{}
-	m.buckets = map[string]*Bucket{}
+	m.buckets, m.led = map[string]*Bucket{}, map[string]bool{}
 	m.misnamed = map[string]*observedNode{}
 	m.runs = map[string]Info{}
 	m.identities = newStreamIdentities(cfg.Streams)
@@ -212,7 +213,7 @@ func (m *observations) build(f Facts, now time.Time) View {
 	m.updateMembers()
 	v := View{
 		Cluster: m.cfg.Cluster, At: m.at, From: m.cfg.Name, Clustered: m.cfg.Clustered, Expected: m.members.expected, Removed: m.members.removed, Added: m.members.added,
-		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving, Maintenance: f.Maintenance,
+		Authority: f.Authority, Serving: f.Serving, Counts: f.Counts, CountsAt: f.CountsAt, Moving: f.Moving, Soak: f.Soak, Maintenance: f.Maintenance, Backups: f.Backups,
 		Buckets: []Bucket{},
 	}
 	if m.cfg.Clustered {

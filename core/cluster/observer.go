@@ -28,6 +28,10 @@ type Config struct {
 	Recorder *Recorder                             // records the changes; may be nil
 	OnView   func(View)                            // called after each observation, from the observer's goroutine; may be nil
 
+	// Beat tells every node, this one included, that this node is up, and returns what it
+	// told. nil: every observation asks every node.
+	Beat func() Heartbeat
+
 	// Streams are when the streams that are known from an earlier run were
 	// created, by bucket, as Streams returned them then.
 	Streams map[string]core.Millis
@@ -45,9 +49,11 @@ type Facts struct {
 	Authority      *core.Authority
 	Counts         *core.Counts
 	CountsAt       core.Millis
-	Moving         string             // the state of a migration under way
+	Moving         string // the state of a migration under way
+	Soak           *Soak
 	DuplicateNames []DuplicateName    // names under which the observing node has several routes
 	Maintenance    []core.Maintenance // nodes in maintenance now, by name
+	Backups        *core.BackupRecord // of scheduled backups; nil: not known yet
 }
 
 const (
@@ -59,8 +65,19 @@ const (
 	// stragglerWait is how long an observation waits for nodes that were silent at
 	// the last one, once all others have answered.
 	stragglerWait = 80 * time.Millisecond
+	// nextDeadlines is how long Next waits, in deadlines of an observation: the one that runs
+	// now ends first, then one more, on a machine that is busy because nodes were just lost.
+	nextDeadlines = 10
 	// freshFor is how old a View may be for Fresh.
 	freshFor = 250 * time.Millisecond
+)
+
+// The kinds of requests. One of a kind is under way at a time.
+const (
+	kindStats = iota
+	kindStreams
+	kindInfos
+	kindHeartbeat
 )
 
 // Observer observes the cluster at an interval and keeps the last View. No node
@@ -70,13 +87,14 @@ type Observer struct {
 	query    []byte // the payload of JSZ
 	view     atomic.Pointer[View]
 	refresh  chan struct{}
-	inFlight [3]atomic.Bool // by kind of request: one is still waiting for answers
+	inFlight [4]atomic.Bool // by kind of request: one is still waiting for answers
 
 	mu         sync.Mutex
 	mem        observations
-	observedAt time.Time     // when the last observation ended
-	published  int           // the round of the last observation that ended
-	changed    chan struct{} // closed and replaced at the end of each observation
+	heartbeats heartbeats
+	observedAt time.Time     // when the last observation that asked every node ended
+	published  int           // its round
+	changed    chan struct{} // closed and replaced at the end of each such observation
 }
 
 // New makes an Observer; it sends no request before Run.
@@ -92,6 +110,7 @@ func New(cfg Config) *Observer {
 	}
 	query, _ := json.Marshal(map[string]any{"account": streamAccount, "streams": true, "config": true}) // a map of strings and bools cannot fail
 	o := &Observer{cfg: cfg, query: query, refresh: make(chan struct{}, 1), changed: make(chan struct{})}
+	o.heartbeats.last = map[string]heardHeartbeat{}
 	o.mem.init(cfg)
 	first := o.mem.build(cfg.Local(), cfg.now())
 	o.view.Store(&first)
@@ -106,15 +125,15 @@ func setDefault(d *time.Duration, v time.Duration) {
 
 // Run observes until ctx ends. It is called once.
 func (o *Observer) Run(ctx context.Context) {
-	tick := time.NewTicker(o.cfg.interval)
-	defer tick.Stop()
+	o.observe(ctx)
 	for {
-		o.observe(ctx)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(core.UntilTick(o.cfg.interval)):
+			o.observeChanges(ctx)
 		case <-o.refresh:
+			o.observe(ctx)
 		}
 	}
 }
@@ -161,7 +180,7 @@ func (o *Observer) Fresh(ctx context.Context) View {
 // Next returns a View of an observation that began after the call, whatever the age of the
 // last one: it has what this node learned before. KindUnavailable if none ends in time.
 func (o *Observer) Next(ctx context.Context) (View, error) {
-	limit := time.NewTimer(4 * o.cfg.deadline) // the observation that runs now ends first
+	limit := time.NewTimer(nextDeadlines * o.cfg.deadline)
 	defer limit.Stop()
 	o.mu.Lock()
 	wanted := o.mem.round + 1
@@ -186,15 +205,37 @@ func (o *Observer) Next(ctx context.Context) (View, error) {
 
 // observe asks every node, waits until all have answered or the deadline, and publishes a View.
 func (o *Observer) observe(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, o.cfg.deadline)
+	ctx, cancel := o.begin(ctx)
 	defer cancel()
+	o.beat(ctx)
+	o.askAll(ctx)
+}
+
+// observeChanges asks no node where heartbeats say that nothing has changed. Otherwise it is observe.
+func (o *Observer) observeChanges(ctx context.Context) {
+	ctx, cancel := o.begin(ctx)
+	defer cancel()
+	if o.beat(ctx) && o.skip() {
+		o.publish(nil)
+		return
+	}
+	o.askAll(ctx)
+}
+
+// begin begins an observation. The context is for all of it.
+func (o *Observer) begin(ctx context.Context) (context.Context, context.CancelFunc) {
 	o.mu.Lock()
 	o.mem.round++
 	o.mu.Unlock()
-	infos := o.start(2, func() { o.askInfos(ctx) })
-	asked := []<-chan struct{}{o.start(0, func() { o.ask(ctx, subjectStats, nil, o.hearStats) })}
+	return context.WithTimeout(ctx, o.cfg.deadline)
+}
+
+func (o *Observer) askAll(ctx context.Context) {
+	before := o.beginWhole()
+	infos := o.start(kindInfos, func() { o.askInfos(ctx) })
+	asked := []<-chan struct{}{o.start(kindStats, func() { o.ask(ctx, subjectStats, nil, o.hearStats) })}
 	if o.cfg.Clustered {
-		asked = append(asked, o.start(1, func() { o.ask(ctx, subjectStreams, o.query, o.hearStreams) }))
+		asked = append(asked, o.start(kindStreams, func() { o.ask(ctx, subjectStreams, o.query, o.hearStreams) }))
 	}
 	for _, done := range asked {
 		select {
@@ -207,7 +248,7 @@ func (o *Observer) observe(ctx context.Context) {
 	case <-ctx.Done():
 	case <-time.After(stragglerWait):
 	}
-	o.publish()
+	o.publish(before)
 }
 
 // start runs f in a goroutine, unless the last one of its kind still runs.
@@ -309,15 +350,21 @@ func (o *Observer) askInfos(ctx context.Context) {
 	}
 }
 
-// publish makes a View of the observations and records what changed.
-func (o *Observer) publish() {
+// publish makes a View of the observations and records what changed. before are the
+// heartbeats from before every node was asked; nil: no node was.
+func (o *Observer) publish(before map[string]Heartbeat) {
 	facts := o.cfg.Local()
 	o.mu.Lock()
+	if before != nil {
+		o.endWhole(before)
+	}
 	next := o.mem.build(facts, o.cfg.now())
 	old := o.view.Swap(&next)
-	o.observedAt, o.published = o.cfg.now(), o.mem.round
-	close(o.changed)
-	o.changed = make(chan struct{})
+	if before != nil {
+		o.observedAt, o.published = o.cfg.now(), o.mem.round
+		close(o.changed)
+		o.changed = make(chan struct{})
+	}
 	o.mu.Unlock()
 	if o.cfg.Recorder != nil {
 		o.cfg.Recorder.Record(Diff(*old, next))

@@ -204,12 +204,13 @@ func (v View) tolerableStops() int {
 }
 
 // deciding are the buckets without which something stops: the internal ones whatever the
-// backend is, and those of the tables where these are in use.
+// backend is, and those of the tables where these are in use. Without the records of events and of sessions everything goes on.
 func (v View) deciding(tables bool) []Bucket {
+	all := v.InternalBuckets
 	if tables {
-		return v.AllBuckets()
+		all = v.AllBuckets()
 	}
-	return v.InternalBuckets
+	return slices.DeleteFunc(slices.Clone(all), func(b Bucket) bool { return recordOf(b.Name) != "" })
 }
 
 // loss is what ends when one node stops.

@@ -7,14 +7,14 @@ import (
 	"unibus/core"
 )
 
-// keptEvents is how many events a Recorder keeps.
-const keptEvents = 1000
+// KeptEvents is how many events a Recorder keeps.
+const KeptEvents = 1000
 
 // Recorder keeps the last 1,000 events of one node. The zero value is ready, and safe for many callers.
 type Recorder struct {
 	mu   sync.Mutex
 	last uint64 // Seq of the newest
-	ring [keptEvents]Event
+	ring [KeptEvents]Event
 }
 
 // Add notes one thing that happened now.
@@ -29,7 +29,7 @@ func (r *Recorder) Record(events []Event) {
 	for _, e := range events {
 		r.last++
 		e.Seq = r.last
-		r.ring[r.last%keptEvents] = e
+		r.ring[r.last%KeptEvents] = e
 	}
 }
 
@@ -44,10 +44,10 @@ func (r *Recorder) Since(seq uint64, limit int) []Event {
 	if seq > r.last {
 		seq = 0
 	}
-	n := min(r.last-seq, uint64(limit), keptEvents)
+	n := min(r.last-seq, uint64(limit), KeptEvents)
 	out := make([]Event, 0, n)
 	for s := r.last - n + 1; s <= r.last; s++ {
-		out = append(out, r.ring[s%keptEvents])
+		out = append(out, r.ring[s%KeptEvents])
 	}
 	return out
 }

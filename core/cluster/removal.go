@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"unibus/core"
 )
@@ -25,10 +26,77 @@ func RemovalUnsafe(v View, name string) error {
 	}
 	switch {
 	case name == v.From || n.Online:
-		return refuse("it is running").WithNext("stop unibusd on %s first", name)
+		return refuse("it is running").WithNext("stop unibusd on %s first, or have it stop by itself once it is drained: unibusd node drain %s", name, core.ShellQuote(name))
 	case v.Meta.Online < v.Meta.Needed:
 		return refuse("the meta group has no quorum: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
 			WithNext("start the other nodes first: `unibusd node list` shows them")
+	}
+	if err := v.changeUnsafe(name, refuse); err != nil {
+		return err
+	}
+	if err := v.heardByOthers(name, "removed"); err != nil {
+		return err
+	}
+	if err := v.runsStill(name, refuse); err != nil {
+		return err
+	}
+	return bucketsUnsafe(v, name, refuse)
+}
+
+// RemovalRefused says why `node remove` cannot remove a node; nil if it can: one that is
+// silent, or one that is drained and stops when it is asked to.
+func RemovalRefused(v View, name string) error {
+	if RunsDrained(v, name) {
+		return RetirementUnsafe(v, name)
+	}
+	return RemovalUnsafe(v, name)
+}
+
+// RunsDrained is true of a node that answers, and is in maintenance.
+func RunsDrained(v View, name string) bool {
+	n, _ := v.node(name)
+	_, drained := v.InMaintenance(name)
+	return n.Online && drained
+}
+
+// RetirementUnsafe says why a node that runs cannot be asked to stop for its removal; nil if
+// it can. It must be drained, and answer the asking node itself: one that hangs or is cut off
+// cannot confirm that it stops. The others must hold without it. The errors are those of
+// RemovalUnsafe.
+func RetirementUnsafe(v View, name string) error {
+	n, _ := v.node(name)
+	refuse := func(format string, args ...any) *core.Error {
+		return core.Errorf(core.KindRefused, "%s cannot be removed: %s", name, fmt.Sprintf(format, args...))
+	}
+	state := DrainStateOf(v, name)
+	switch {
+	case !RunsDrained(v, name):
+		return refuse("it is not drained").WithNext("unibusd node drain %s", core.ShellQuote(name))
+	case name == v.From:
+		return refuse("it is the node that was asked, and cannot see its own end").WithNext("ask another node, with `--server`")
+	case !n.Reachable() || n.Info == nil:
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s does not hear it, and it cannot confirm that it stops", name, v.From).
+			WithNext("stop unibusd on %s, and try again in some seconds", name)
+	case len(state.Leads) > 0 || state.Pending != "":
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: %s", name, state.Pending).WithOutcome(core.OutcomeNone).WithNext("wait until it is drained: unibusd node list")
+	case v.Meta.Online-1 < v.Meta.Needed:
+		return refuse("the meta group would have no quorum once it stops: %d of %d nodes answer, and %d are needed", v.Meta.Online, v.Meta.Size, v.Meta.Needed).
+			WithNext("start the other nodes first: `unibusd node list` shows them")
+	}
+	for _, other := range v.Nodes {
+		if other.Online && other.Info != nil && !other.Info.ListsNodes {
+			return notListed(name, "removed", other.Name)
+		}
+	}
+	if err := v.changeUnsafe(name, refuse); err != nil {
+		return err
+	}
+	return bucketsUnsafe(v, name, refuse)
+}
+
+// changeUnsafe is nil where the cluster as a whole lets a node be removed now.
+func (v View) changeUnsafe(name string, refuse func(string, ...any) *core.Error) error {
+	switch {
 	case v.Meta.Leader == "":
 		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: the meta group is electing a leader", name).WithOutcome(core.OutcomeNone).WithNext("try again in some seconds")
 	case !v.provenOnKV():
@@ -39,11 +107,46 @@ func RemovalUnsafe(v View, name string) error {
 	case len(v.Buckets) < len(core.Tables()):
 		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: not every bucket was seen", name).WithNext("see the buckets: unibusd bucket list")
 	}
-	if err := v.heardByOthers(name, "removed"); err != nil {
-		return err
-	}
-	return bucketsUnsafe(v, name, refuse)
+	return nil
 }
+
+func notListed(name, verb, node string) error {
+	return core.Errorf(core.KindRefused, "%s cannot be %s: the configuration of %s does not list the nodes, so that it would not know how many are left", name, verb, node).
+		WithNext("set nodes = [\"n1\", …] there, and restart it")
+}
+
+// runsStill is nil unless a process of the node runs that no node hears: it hangs, or a
+// certificate cuts it off. It has its replicas, and comes back once that is mended.
+func (v View) runsStill(name string, refuse func(string, ...any) *core.Error) error {
+	n, known := v.node(name)
+	s := n.silence()
+	if s.fault == "" && len(v.silent()) == 1 { // what listens at an address that was never reached is the node's
+		for _, nameless := range v.silences([]string{name}) {
+			s = nameless
+		}
+	}
+	switch s.fault {
+	case faultAccepted:
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: a moment ago %s could open a route to %s", name, join(s.by), join(s.addrs)).
+			WithNext("stop unibusd on %s, and try again in some seconds", name)
+	case core.FaultHung:
+		return refuse("its process hangs (%s accepts connections and says nothing to %s), and still has its replicas", join(s.addrs), join(s.by)).
+			WithNext("restart unibusd on %s; to remove it all the same, stop it there first", name)
+	case core.FaultCertificate, core.FaultOwnCertificate:
+		return refuse("it runs, and a certificate keeps %s from %s (%s)", join(s.by), join(s.addrs), s.detail).
+			WithNext("renew the certificate, as `unibus-tui status` says; to remove it all the same, stop unibusd on %s first", name)
+	}
+	if known && s.fault == "" && n.HeardMS >= 0 && n.HeardMS < removeAfter.Milliseconds() {
+		return core.Errorf(core.KindUnavailable, "%s cannot be removed yet: it fell silent a moment ago, and its addresses are tried for %s", name, removeAfter).
+			WithNext("try again in some seconds")
+	}
+	return nil
+}
+
+// removeAfter is how long after its last answer it is known whether a process of a node hangs: it
+// counts as silent after four seconds, its addresses are tried every two seconds and for three, and
+// what was found is told within one.
+const removeAfter = 12 * time.Second
 
 // heardByOthers is nil where every node that answers says that it does not hear the named
 // one, which may be cut off from the looking node alone. A node that does not say what it
@@ -59,8 +162,7 @@ func (v View) heardByOthers(name, verb string) error {
 			return core.Errorf(core.KindUnavailable, "%s cannot be %s yet: %s hears it", name, verb, n.Name).
 				WithNext("stop unibusd on %s, and try again in some seconds; if it is stopped, look for another one of that name", name)
 		case !n.Info.ListsNodes:
-			return core.Errorf(core.KindRefused, "%s cannot be %s: the configuration of %s does not list the nodes, so that it would not know how many are left", name, verb, n.Name).
-				WithNext("set nodes = [\"n1\", …] there, and restart it")
+			return notListed(name, verb, n.Name)
 		}
 	}
 	return nil
@@ -125,4 +227,13 @@ func (b Bucket) currentReplicas() int {
 		}
 	}
 	return n
+}
+
+// ReturnedPeers are removed nodes that count in the meta group again, as its leader sees it: it
+// removes them. None on any other node, and during a rescue, whose command removes them.
+func ReturnedPeers(v View) []string {
+	if v.Meta.Leader != v.From || v.From == "" || v.Meta.RescueUntil != 0 || !v.hasQuorum() {
+		return nil
+	}
+	return v.Fenced()
 }

@@ -174,7 +174,7 @@ func RescueHopeless(v View) error {
 	}
 	var gone []string
 	for _, name := range v.Streams {
-		if !held[name] {
+		if !held[name] && recordOf(name) == "" { // the nodes have both in memory
 			gone = append(gone, name)
 		}
 	}

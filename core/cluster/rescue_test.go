@@ -55,6 +55,9 @@ func TestFenceIsRefused(t *testing.T) {
 		"a bucket is on lost nodes alone": {lost(func(v *View) {
 			v.Nodes[0].Info.Streams = slices.DeleteFunc(slices.Clone(v.Streams), func(s string) bool { return s == "UNIBUS_members" || s == "UNIBUS_rooms" })
 		}), "n2", core.KindRefused, "none of them has a replica of rooms and members"},
+		"a record that the nodes have in memory is on lost nodes alone": {lost(func(v *View) {
+			v.Streams = append(slices.Clone(v.Streams), core.LastSeenBucket)
+		}), "n2", "", ""},
 		"a bucket was never seen":             {lost(func(v *View) { v.Streams = v.Streams[1:] }), "n2", core.KindRefused, "n1 has never seen the bucket"},
 		"an earlier release":                  {lost(func(v *View) { v.Nodes[0].Info.Streams = nil }), "n2", core.KindUnavailable, "n1 did not say which streams"},
 		"SQLite on a lost node":               {lost(func(v *View) { v.Authority = &core.Authority{Backend: core.BackendSQLite, Node: "n3"} }), "n2", core.KindRefused, "the SQLite file of n3"},
@@ -127,6 +130,7 @@ func TestRescueIsRefused(t *testing.T) {
 		}), 1, "", ""},
 		"a fenced node runs again":  {both(listens("n2", core.FaultHung)), 1, core.KindUnavailable, "n2 cannot be given up"},
 		"no other server was heard": {both(func(v *View) { v.Meta.NoRoute = true }), 1, core.KindRefused, "does nothing in a group before it does"},
+		"the events were lost":      {both(func(v *View) { v.Streams = append(v.Streams, "UNIBUS_events") }), 1, "", ""},
 		"a bucket was lost since":   {both(func(v *View) { v.Nodes[0].Info.Streams = []string{} }), 1, core.KindRefused, "none of them has a replica"},
 	} {
 		unsafe(t, name, RescueUnsafe(c.view, c.quorum), c.kind, c.want)

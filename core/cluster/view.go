@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -30,6 +31,9 @@ type View struct {
 	Counts          *core.Counts       `json:"counts,omitempty"`          // what the store holds; nil while it cannot be read
 	CountsAt        core.Millis        `json:"counts_at,omitempty"`       // when Counts was read
 	Moving          string             `json:"moving,omitempty"`          // the state of a migration under way, "" without one
+	Soak            *Soak              `json:"soak,omitempty"`            // nil without one
+
+	Backups *core.BackupRecord `json:"backups,omitempty"` // of scheduled backups; nil: not known
 
 	Streams      []string `json:"streams,omitempty"`       // the buckets and streams that the looking node has ever seen, by name
 	KnowsStreams bool     `json:"knows_streams,omitempty"` // the looking node has seen streams of this cluster, now or in an earlier run
@@ -41,6 +45,12 @@ type LostStream struct {
 	Created   core.Millis `json:"created"`             // when the stream that was lost had been created
 	Recreated core.Millis `json:"recreated,omitempty"` // when the one in its place was; 0: there is none
 	Since     core.Millis `json:"since"`               // when the loss was seen first
+}
+
+// Soak is the time after a cutover in which a rollback is possible.
+type Soak struct {
+	Node  string      `json:"node"`  // it keeps the SQLite file
+	Since core.Millis `json:"since"` // the cutover
 }
 
 // Serving is what one node says of the store that it serves.
@@ -115,37 +125,67 @@ type Info struct {
 	CertUntil      core.Millis     `json:"cert_until,omitempty"` // of the certificate in force that ends first
 	ProvenMS       int64           `json:"proven_ms"`            // age of the barrier that admission relies on in ms; -1: none, or SQLite
 	SyncWrites     bool            `json:"sync_writes"`
-	Fingerprint    string          `json:"fingerprint,omitempty"` // of the SQLite file it has, to tell several apart
-	DiskFree       *int64          `json:"disk_free,omitempty"`   // bytes free in its data directory; nil: not known
-	Channels       []string        `json:"channels,omitempty"`    // of the connections that its clients have: auth.Channel
-	ClusterKey     string          `json:"cluster_key,omitempty"` // the cluster's public key as it knows it; "" while it does not
-	OwnKey         string          `json:"own_key,omitempty"`     // the key in its data directory, where that is another one
-	Quotas         map[string]int  `json:"quotas,omitempty"`      // of users, by the names of their settings
-	Sessions       *int            `json:"sessions,omitempty"`    // of users, and of clients without an identity; nil: not known
-	Operators      *Operators      `json:"operators,omitempty"`   // nil: an older node
-	Hears          []string        `json:"hears,omitzero"`        // the nodes that answered it lately, itself not among them; nil: an older node
-	Routes         []Route         `json:"routes,omitempty"`      // by address, its own not among them
-	RouteCert      string          `json:"route_cert,omitempty"`  // the file of its certificate for routes
-	Unit           string          `json:"unit,omitempty"`        // of the service manager that runs it, such as unibusd; "" without one
-	Repeated       []RepeatedLine  `json:"repeated,omitempty"`    // what it logs again and again
-	Relayed        []Relayed       `json:"relayed,omitempty"`     // in its answer alone: of nodes that the asking one does not hear
-	ID             string          `json:"id,omitempty"`          // its nats-server id
-	Host           string          `json:"host,omitempty"`        // what it calls its machine
-	Started        core.Millis     `json:"started,omitempty"`     // when this run began
-	DuplicateNames []DuplicateName `json:"twins,omitempty"`       // names that it hears several servers under
-	FileFaults     []FileFault     `json:"file_faults,omitempty"` // bundles of CAs and lists of revoked certificates that it cannot use
-	DiskComparison *DiskComparison `json:"in_force,omitempty"`    // nil: an older node, or it has just started
-	Now            core.Millis     `json:"now,omitempty"`         // by its clock, as it answered
-	DataID         string          `json:"data_id,omitempty"`     // of its data directory; another one after the directory was emptied
+	Fingerprint    string          `json:"fingerprint,omitempty"`  // of the SQLite file it has, to tell several apart
+	DiskFree       *int64          `json:"disk_free,omitempty"`    // bytes free in its data directory; nil: not known
+	Channels       []string        `json:"channels,omitempty"`     // of the connections that its clients have: auth.Channel
+	ClusterKey     string          `json:"cluster_key,omitempty"`  // the cluster's public key as it knows it; "" while it does not
+	OwnKey         string          `json:"own_key,omitempty"`      // the key in its data directory, where that is another one
+	Quotas         map[string]int  `json:"quotas,omitempty"`       // of users, by the names of their settings
+	Sessions       *int            `json:"sessions,omitempty"`     // of users, and of clients without an identity; nil: not known
+	Operators      *Operators      `json:"operators,omitempty"`    // nil: an older node
+	Hears          []string        `json:"hears,omitzero"`         // the nodes that answered it lately, itself not among them; nil: an older node
+	Routes         []Route         `json:"routes,omitempty"`       // by address, its own not among them
+	OwnRoutes      []string        `json:"own_routes,omitempty"`   // the addresses in its configuration that lead to itself; nil: an older node, or none does
+	RouteListen    string          `json:"route_listen,omitempty"` // the address on which it accepts routes; its host may be any. "": an older node
+	RouteCert      string          `json:"route_cert,omitempty"`   // the file of its certificate for routes
+	Unit           string          `json:"unit,omitempty"`         // of the service manager that runs it, such as unibusd; "" without one
+	Repeated       []RepeatedLine  `json:"repeated,omitempty"`     // what it logs again and again
+	Relayed        []Relayed       `json:"relayed,omitempty"`      // in its answer alone: of nodes that the asking one does not hear
+	ID             string          `json:"id,omitempty"`           // its nats-server id
+	Host           string          `json:"host,omitempty"`         // what it calls its machine
+	Started        core.Millis     `json:"started,omitempty"`      // when this run began
+	DuplicateNames []DuplicateName `json:"twins,omitempty"`        // names that it hears several servers under
+	FileFaults     []FileFault     `json:"file_faults,omitempty"`  // bundles of CAs and lists of revoked certificates that it cannot use
+	DiskComparison *DiskComparison `json:"in_force,omitempty"`     // nil: an older node, or it has just started
+	Now            core.Millis     `json:"now,omitempty"`          // by its clock, as it answered
+	DataID         string          `json:"data_id,omitempty"`      // of its data directory; another one after the directory was emptied
 
 	Renewed map[string]core.Millis `json:"renewed,omitempty"` // nodes that were seen with another DataID than before, and when
 
 	Streams []string `json:"stored_streams,omitzero"` // of which it has a directory on disk, as buckets are named; nil: an older node, or it cannot be read
 
+	Backups *BackupSchedule `json:"backup_schedule,omitempty"` // nil: it makes no scheduled backups
+
 	ListsNodes        bool               `json:"lists_nodes,omitempty"`        // its configuration names the nodes: a command can change them
 	Membership        []core.NodeChange  `json:"membership,omitempty"`         // which nodes commands have added and removed, as it knows them
 	Maintenance       []core.Maintenance `json:"maintenance,omitempty"`        // what was decided about nodes in maintenance, as it knows it; ended ones too
 	MembershipUnsaved string             `json:"membership_unsaved,omitempty"` // why that is not on disk
+}
+
+// BackupSchedule is what a node says of the backups that it makes when it is its turn.
+type BackupSchedule struct {
+	To        string `json:"to"`
+	EveryMS   int64  `json:"every_ms"`
+	At        string `json:"at,omitempty"` // "03:00 Europe/Berlin": once a day then; "": every so often after the last one
+	Keep      int    `json:"keep"`
+	Encrypted bool   `json:"encrypted"`
+}
+
+// Next is when the next backup is due after the last one, 0 if there was none; false where that
+// is not known. It may have passed.
+func (s BackupSchedule) Next(last core.Millis) (time.Time, bool) {
+	if last == 0 {
+		return time.Time{}, false
+	}
+	if s.At == "" {
+		return last.Time().Add(time.Duration(s.EveryMS) * time.Millisecond), true
+	}
+	at, zone, _ := strings.Cut(s.At, " ")
+	d, err := core.ParseDailyTime(at, zone)
+	if err != nil { // of a newer release
+		return time.Time{}, false
+	}
+	return d.Next(last.Time()), true
 }
 
 // Operators is what a node says of its operators. All of it is public: keys, roles and names.
@@ -170,6 +210,10 @@ type Bucket struct {
 	LastSeq  uint64      `json:"last_seq"`
 	Since    core.Millis `json:"since,omitempty"`   // the present leader was first seen then
 	Waiting  string      `json:"waiting,omitempty"` // what a scale or move waits for
+	Loss     *SeqLoss    `json:"loss,omitempty"`    // without a leader; nil: not known
+
+	// Creating is true of a stream that was created just now and elects its first leader.
+	Creating bool `json:"creating,omitempty"`
 }
 
 // ReplicaState says how one replica stands to its leader.
@@ -224,7 +268,14 @@ type Event struct {
 	Level Level       `json:"level"`
 	About string      `json:"about"` // node, bucket or operator it is about
 	Text  string      `json:"text"`
+	Kind  EventKind   `json:"kind,omitempty"` // "" for most
 }
+
+// EventKind is the kind of an Event that is counted.
+type EventKind string
+
+// EventElection is that of a group which has another leader, or one again.
+const EventElection EventKind = "election"
 
 // Reachable is true of a node that the looking one can ask.
 func (n Node) Reachable() bool { return n.Online && !n.Relayed }

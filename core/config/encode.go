@@ -14,6 +14,7 @@ type operatorTable struct {
 	Role     core.OperatorRole `toml:"role"`
 	Name     string            `toml:"name"`
 	NotAfter string            `toml:"not-after,omitempty"`
+	SSHKey   string            `toml:"ssh-key,omitempty"`
 }
 
 func (t operatorTable) operator() (core.Operator, error) {
@@ -21,11 +22,15 @@ func (t operatorTable) operator() (core.Operator, error) {
 	if err != nil {
 		return core.Operator{}, err
 	}
-	return core.Operator{Key: t.Key, Role: t.Role, Name: t.Name, NotAfter: end}, nil
+	sshKey, err := parseSSHKey(t.SSHKey)
+	if err != nil {
+		return core.Operator{}, err
+	}
+	return core.Operator{Key: t.Key, Role: t.Role, Name: t.Name, NotAfter: end, SSHKey: sshKey}, nil
 }
 
 func tableOf(op core.Operator) operatorTable {
-	t := operatorTable{Key: op.Key, Role: op.Role, Name: op.Name}
+	t := operatorTable{Key: op.Key, Role: op.Role, Name: op.Name, SSHKey: op.SSHKey}
 	if op.NotAfter != 0 {
 		t.NotAfter = op.NotAfter.Time().UTC().Format(time.RFC3339Nano)
 	}

@@ -209,6 +209,8 @@ func example(key string) string {
 		return "[[operator]] on a line of its own, then key, role and name below it"
 	case key == "nodes":
 		return `nodes = ["n1", "n2"]`
+	case key == "webhook":
+		return `webhook = ["https://alerts.example/unibus"]`
 	case kindOf(key) == reflect.Slice:
 		return key + ` = ["10.0.0.1:6222", "10.0.0.2:6222"]`
 	case kindOf(key) == reflect.Bool:

@@ -192,7 +192,7 @@ func TestBadFlagsAndVariables(t *testing.T) {
 // TestEverySettingHasThreeNames keeps file, environment and flags from drifting apart.
 func TestEverySettingHasThreeNames(t *testing.T) {
 	t.Parallel()
-	samples := map[string]string{"replicas": "2", "max-connections": "20", "quota-invitations": "7", "quota-rooms": "8", "quota-members": "9", "quota-rekeys": "10", "quota-megabytes": "11", "max-connections-per-address": "3", "tls-first": "true", "routes": "h:1", "operator": alice + ":viewer:a"}
+	samples := map[string]string{"backup-keep": "3", "replicas": "2", "max-connections": "20", "quota-invitations": "7", "quota-rooms": "8", "quota-members": "9", "quota-rekeys": "10", "quota-megabytes": "11", "max-connections-per-address": "3", "tls-first": "true", "webhook-allow-private": "true", "routes": "h:1", "operator": alice + ":viewer:a"}
 	seen := map[string]bool{}
 	for _, s := range settings() {
 		value := samples[s.Name]
@@ -224,10 +224,10 @@ func TestEverySettingHasThreeNames(t *testing.T) {
 
 func asTOML(name, value string) string {
 	switch name {
-	case "quota-invitations", "quota-rooms", "quota-members", "quota-rekeys", "quota-megabytes",
-		"replicas", "max-connections", "max-connections-per-address", "tls-first":
+	case "backup-keep", "quota-invitations", "quota-rooms", "quota-members", "quota-rekeys", "quota-megabytes",
+		"replicas", "max-connections", "max-connections-per-address", "tls-first", "webhook-allow-private":
 		return name + " = " + value
-	case "routes", "nodes":
+	case "routes", "nodes", "backup-recipient":
 		return name + ` = ["` + value + `"]`
 	case "operator":
 		return "[[operator]]\nkey = \"" + alice + "\"\nrole = \"viewer\"\nname = \"a\""

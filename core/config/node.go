@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"unibus/core"
 )
@@ -38,6 +39,27 @@ type Node struct {
 	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
 
 	MetricsListen string `toml:"metrics-listen,omitempty"` // host:port of metrics and health over HTTP; "": none
+
+	// Scheduled backups: see core/backup. They go to a directory or to a bucket of an object store.
+	BackupDir        string   `toml:"backup-dir,omitempty"`
+	BackupEvery      string   `toml:"backup-every,omitempty"`     // a duration, "24h"
+	BackupAt         string   `toml:"backup-at,omitempty"`        // in its place: once a day, at "03:00"
+	BackupZone       string   `toml:"backup-zone,omitempty"`      // of BackupAt; "": UTC
+	BackupKeep       int      `toml:"backup-keep,omitempty"`      // the latest ones that stay; 0: DefaultBackupsKept
+	BackupRecipients []string `toml:"backup-recipient,omitempty"` // public keys of age, "age1…", that backups are encrypted to
+	BackupIdentity   string   `toml:"backup-identity,omitempty"`  // file of a key of age that decrypts them, for the rehearsal alone
+
+	BackupS3Endpoint  string `toml:"backup-s3-endpoint,omitempty"` // https://HOST[:PORT]
+	BackupS3Region    string `toml:"backup-s3-region,omitempty"`
+	BackupS3Bucket    string `toml:"backup-s3-bucket,omitempty"`
+	BackupS3Prefix    string `toml:"backup-s3-prefix,omitempty"`     // begins the names of the objects
+	BackupS3AccessKey string `toml:"backup-s3-access-key,omitempty"` // file of the key's id
+	BackupS3SecretKey string `toml:"backup-s3-secret-key,omitempty"` // file of the secret
+	BackupS3CA        string `toml:"backup-s3-ca,omitempty"`         // file of the authorities that are trusted; "": the system's
+
+	Webhooks            Webhooks `toml:"webhook,omitempty"`               // receivers of changed verdicts
+	WebhookSecretFile   string   `toml:"webhook-secret-file,omitempty"`   // its content signs what they are sent
+	WebhookAllowPrivate bool     `toml:"webhook-allow-private,omitempty"` // they may be in a private network, or on this machine
 
 	// Quotas of users, as core/control has them; 0: its defaults.
 	QuotaInvitations int `toml:"quota-invitations,omitempty"`
@@ -73,6 +95,41 @@ func Default() Node {
 
 // Clustered is true for a node that has routes.
 func (n Node) Clustered() bool { return len(n.Routes) > 0 }
+
+// MakesBackups is true where the node has a schedule of backups.
+func (n Node) MakesBackups() bool { return n.BackupDir != "" || n.BackupS3Endpoint != "" }
+
+// BackupInterval is the time between two scheduled backups; 0: this node makes none.
+func (n Node) BackupInterval() time.Duration {
+	if n.BackupAt != "" {
+		return 24 * time.Hour
+	}
+	d, err := time.ParseDuration(n.BackupEvery)
+	if err != nil {
+		return 0
+	}
+	return d
+}
+
+// BackupTime is the time of day of scheduled backups; nil where they are at an interval.
+func (n Node) BackupTime() (*core.DailyTime, error) {
+	if n.BackupAt == "" {
+		return nil, nil
+	}
+	d, err := core.ParseDailyTime(n.BackupAt, n.BackupZone)
+	if err != nil {
+		return nil, core.Errorf(core.KindInvalid, "--backup-at and --backup-zone: %w", err).WithNext("%s", core.AsError(err).Next)
+	}
+	return &d, nil
+}
+
+// BackupsKept is how many scheduled backups stay.
+func (n Node) BackupsKept() int {
+	if n.BackupKeep == 0 {
+		return DefaultBackupsKept
+	}
+	return n.BackupKeep
+}
 
 // TLS is true where clients must speak TLS.
 func (n Node) TLS() bool { return n.TLSCert != "" }
@@ -124,5 +181,8 @@ func (n *Node) complete() {
 
 // paths returns every setting that is a path.
 func (n *Node) paths() []*string {
-	return []*string{&n.Data, &n.DB, &n.RouteTLSCert, &n.RouteTLSKey, &n.RouteTLSCA, &n.RouteTLSCRL, &n.TLSCert, &n.TLSKey}
+	return []*string{
+		&n.Data, &n.DB, &n.RouteTLSCert, &n.RouteTLSKey, &n.RouteTLSCA, &n.RouteTLSCRL, &n.TLSCert, &n.TLSKey, &n.BackupDir, &n.BackupIdentity,
+		&n.BackupS3AccessKey, &n.BackupS3SecretKey, &n.BackupS3CA, &n.WebhookSecretFile,
+	}
 }

@@ -45,27 +45,33 @@ type setting struct {
 	set func(n *Node, values []string) error
 }
 
+// text is a setting that is a text.
+func text(name, usage, def string, at func(*Node) *string) setting {
+	return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
+		*at(n) = v[len(v)-1]
+		return nil
+	}}
+}
+
+// list is a setting that may be given several times.
+func list(name, usage string, set func(*Node, []string) error) setting {
+	return setting{Setting{Name: name, Usage: usage, Many: true}, set}
+}
+
+// count is a setting that is a number.
+func count(name, usage, def string, at func(*Node) *int) setting {
+	return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
+		c, err := strconv.Atoi(v[len(v)-1])
+		if err != nil {
+			return core.Errorf(core.KindInvalid, "%q is not a number", v[len(v)-1]).WithNext("give a number, for example %s", def)
+		}
+		*at(n) = c
+		return nil
+	}}
+}
+
 func settings() []setting {
-	text := func(name, usage, def string, at func(*Node) *string) setting {
-		return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
-			*at(n) = v[len(v)-1]
-			return nil
-		}}
-	}
-	list := func(name, usage string, set func(*Node, []string) error) setting {
-		return setting{Setting{Name: name, Usage: usage, Many: true}, set}
-	}
-	count := func(name, usage, def string, at func(*Node) *int) setting {
-		return setting{Setting{Name: name, Usage: usage, Default: def}, func(n *Node, v []string) error {
-			c, err := strconv.Atoi(v[len(v)-1])
-			if err != nil {
-				return core.Errorf(core.KindInvalid, "%q is not a number", v[len(v)-1]).WithNext("give a number, for example %s", def)
-			}
-			*at(n) = c
-			return nil
-		}}
-	}
-	return []setting{
+	return append([]setting{
 		text("name", "name of this node, the same for ever", DefaultName, func(n *Node) *string { return &n.Name }),
 		text("data", "directory of everything this node keeps", "./data", func(n *Node) *string { return &n.Data }),
 		text("listen", "address of the bus", "127.0.0.1:4222", func(n *Node) *string { return &n.Listen }),
@@ -87,6 +93,9 @@ func settings() []setting {
 		count("max-connections", "admitted connections to this node; some are reserved for operators", "16384", func(n *Node) *int { return &n.MaxConnections }),
 		count("max-connections-per-address", "connections from one address", "4096", func(n *Node) *int { return &n.MaxConnectionsPerAddress }),
 		text("metrics-listen", "address of metrics and health over HTTP, without a login; none by default", "", func(n *Node) *string { return &n.MetricsListen }),
+		list("webhook", "address that is told of a changed verdict, with https; may be given several times", setWebhooks),
+		text("webhook-secret-file", "file with the secret that signs what webhooks are sent, mode 0600", "", func(n *Node) *string { return &n.WebhookSecretFile }),
+		{Setting{Name: "webhook-allow-private", Usage: "webhooks may be in a private network or on this machine, and http: true or false", Default: "false"}, setWebhookAllowPrivate},
 		count("quota-invitations", "unanswered invitations that a user has sent", "100", func(n *Node) *int { return &n.QuotaInvitations }),
 		count("quota-rooms", "rooms that a user owns", "250", func(n *Node) *int { return &n.QuotaRooms }),
 		count("quota-members", "members and invitations of a room", "10000", func(n *Node) *int { return &n.QuotaMembers }),
@@ -95,6 +104,26 @@ func settings() []setting {
 		list("operator", "an operator, as NKEY:ROLE:NAME[:not-after=DATE]; the role is viewer, admin, system or auditor", setOperators),
 		text("log-format", "format of the log: text or json", "text", func(n *Node) *string { return &n.LogFormat }),
 		text("log-level", "least level of what is logged: debug, info, warn or error", "info", func(n *Node) *string { return &n.LogLevel }),
+	}, backupSettings()...)
+}
+
+// backupSettings are those of scheduled backups.
+func backupSettings() []setting {
+	return []setting{
+		text("backup-dir", "directory of scheduled backups, which is there already; none by default", "", func(n *Node) *string { return &n.BackupDir }),
+		text("backup-every", "time between two scheduled backups, for example 24h", "", func(n *Node) *string { return &n.BackupEvery }),
+		text("backup-at", "time of day of scheduled backups, in place of backup-every, for example 03:00", "", func(n *Node) *string { return &n.BackupAt }),
+		text("backup-zone", "time zone of backup-at, for example Europe/Berlin", "UTC", func(n *Node) *string { return &n.BackupZone }),
+		count("backup-keep", "scheduled backups that stay, the latest ones", "14", func(n *Node) *int { return &n.BackupKeep }),
+		list("backup-recipient", "public keys of age to which scheduled backups are encrypted", setRecipients),
+		text("backup-identity", "file of an age identity that decrypts them for the rehearsal", "", func(n *Node) *string { return &n.BackupIdentity }),
+		text("backup-s3-endpoint", "object store for scheduled backups, as a URL, in place of backup-dir; none by default", "", func(n *Node) *string { return &n.BackupS3Endpoint }),
+		text("backup-s3-region", "its region", "us-east-1", func(n *Node) *string { return &n.BackupS3Region }),
+		text("backup-s3-bucket", "the bucket of the store", "", func(n *Node) *string { return &n.BackupS3Bucket }),
+		text("backup-s3-prefix", "how the names of the objects begin, for example unibus/", "", func(n *Node) *string { return &n.BackupS3Prefix }),
+		text("backup-s3-access-key", "file of the access key's id", "", func(n *Node) *string { return &n.BackupS3AccessKey }),
+		text("backup-s3-secret-key", "file of the secret key", "", func(n *Node) *string { return &n.BackupS3SecretKey }),
+		text("backup-s3-ca", "file of the authorities of the store's certificate", "<those of the system>", func(n *Node) *string { return &n.BackupS3CA }),
 	}
 }
 
@@ -133,6 +162,11 @@ func setRoutes(n *Node, v []string) error {
 
 func setNodes(n *Node, v []string) error {
 	n.Nodes = splitList(v)
+	return nil
+}
+
+func setRecipients(n *Node, v []string) error {
+	n.BackupRecipients = splitList(v)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
+
+	"unibus/core"
 )
 
 // Source is where the settings of a node came from, so that they can be read again.
@@ -21,13 +25,48 @@ type Source struct {
 	from   atomic.Pointer[origins] // of the settings that Load read last
 }
 
-// Load reads the settings anew, as the function of that name does.
+// loadTries bounds how often Load reads a file that changes while it is read.
+const loadTries = 3
+
+// Load reads the settings anew, as the function of that name does. KindUnavailable for a
+// file that changes while it is read: half of a file may be a valid one, with fewer operators.
 func (s *Source) Load() (Node, error) {
-	before := s.Fingerprint() // before: what is written meanwhile shows as a change
-	s.loaded.Store(&before)
-	n, from, err := load(s.File, s.Environ, s.Flags)
-	s.from.Store(&from)
-	return n, err
+	for try := 1; ; try++ {
+		before := s.Fingerprint() // before: what is written meanwhile shows as a change
+		s.loaded.Store(&before)
+		n, from, err := load(s.File, s.Environ, s.Flags)
+		s.from.Store(&from)
+		if s.Fingerprint() == before {
+			return n, err
+		}
+		if try == loadTries {
+			return Node{}, s.changes()
+		}
+	}
+}
+
+func (s *Source) changes() error {
+	return core.Errorf(core.KindUnavailable, "the configuration file %s changes while it is read", s.Path()).
+		WithNext("see which program writes it; a file that is written elsewhere and then renamed is whole at every moment")
+}
+
+// settlePause is how long a file must not change to be taken for whole.
+const settlePause = 300 * time.Millisecond
+
+// Settle waits until the file rests, and no longer than ctx. KindUnavailable where it does not.
+func (s *Source) Settle(ctx context.Context) error {
+	for before := s.Fingerprint(); ; {
+		select {
+		case <-ctx.Done():
+			return s.changes()
+		case <-time.After(settlePause):
+		}
+		now := s.Fingerprint()
+		if now == before {
+			return nil
+		}
+		before = now
+	}
 }
 
 // LoadedFingerprint is what Fingerprint returned when the settings were last read, successfully or

@@ -20,7 +20,7 @@ const MaxReplicas = 5
 func (n Node) Validate() error {
 	for _, check := range []func() error{
 		n.checkName, n.checkPaths, n.checkWords, n.checkListen,
-		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkNodes, n.checkTLS, n.checkReplicas, n.checkLimits, n.checkOperators,
+		n.checkCluster, n.checkRoutes, n.checkRouteTLS, n.checkNodes, n.checkTLS, n.checkReplicas, n.checkLimits, n.checkBackups, n.checkWebhooks, n.checkOperators,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -44,7 +44,7 @@ func (n Node) checkPaths() error {
 	if n.Data == "" {
 		return core.Errorf(core.KindInvalid, "--data is empty").WithNext("name the directory for this node's data, for example ./data")
 	}
-	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "route-tls-crl", "tls-cert", "tls-key"}
+	names := []string{"data", "db", "route-tls-cert", "route-tls-key", "route-tls-ca", "route-tls-crl", "tls-cert", "tls-key", "backup-dir", "backup-identity", "backup-s3-access-key", "backup-s3-secret-key", "backup-s3-ca", "webhook-secret-file"}
 	for i, p := range n.paths() {
 		if strings.ContainsRune(*p, 0) {
 			return core.Errorf(core.KindInvalid, "--%s: %q is not a path", names[i], *p).WithNext("give a path without NUL characters")
@@ -266,7 +266,7 @@ func (n Node) checkQuotas() error {
 const sampleKey = "UDMKNQBPADV5FXJRAASC7SGCASAPXHZWTJUFZ3QZFHQUFUSV4WB34C22"
 
 func (n Node) checkOperators() error {
-	names := map[string]string{} // by key
+	names := map[string]string{} // by key, and by SSH key
 	for i, op := range n.Operators {
 		label := cmp.Or(op.Name, strconv.Itoa(i+1))
 		if op.Key == sampleKey {
@@ -289,6 +289,10 @@ func (n Node) checkOperators() error {
 				WithNext("make a key for each with `unibusd keygen operator --out FILE`")
 		}
 		names[op.Key] = label
+		if other, taken := names[op.SSHKey]; taken && op.SSHKey != "" {
+			return core.Errorf(core.KindInvalid, "--operator: %s and %s have the same ssh-key", other, label).WithNext("give each their own")
+		}
+		names[op.SSHKey] = label
 	}
 	return nil
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 
 	"unibus/core"
+	"unibus/core/seal"
 )
 
 // actor is the caller, and their rank in the room that the request names.
 type actor struct {
 	store    core.Store
+	chains   *seal.ProofCache
 	user     core.User
 	room     core.Room
 	rank     roomRank

@@ -204,6 +204,24 @@ func (c *Client) SetRole(ctx context.Context, room core.RoomID, user core.UserID
 	return ask[core.Member](ctx, c, methodRole, roleRequest{string(room), string(user), role})
 }
 
+// Statements is a page of the statements about a room's members, from a number on.
+// KindNotFound for a room whose members sign nothing.
+func (c *Client) Statements(ctx context.Context, req StatementsRequest) (Statements, error) {
+	return ask[Statements](ctx, c, methodStatements, req)
+}
+
+// AppendStatements appends statements that the caller has signed, all or none.
+// KindConflict where another member's came first: read them and sign again.
+func (c *Client) AppendStatements(ctx context.Context, room core.RoomID, statements ...[]byte) (ChainHead, error) {
+	return ask[ChainHead](ctx, c, methodAppend, appendRequest{string(room), statements})
+}
+
+// FoundAnew founds a room whose members signed nothing so far. KindExists for a room with
+// a chain, KindConflict where the members are others than those of the snapshot.
+func (c *Client) FoundAnew(ctx context.Context, req FoundAnewRequest) (ChainHead, error) {
+	return ask[ChainHead](ctx, c, methodFoundAnew, req)
+}
+
 // PublishKey publishes the key to which the caller's boxes are sealed.
 func (c *Client) PublishKey(ctx context.Context, key []byte) (Profile, error) {
 	return ask[Profile](ctx, c, methodKEMKey, kemKeyRequest{key})

@@ -8,6 +8,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/request"
+	"unibus/core/seal"
 )
 
 // Method is one thing that can be asked.
@@ -28,6 +29,10 @@ const (
 	methodAccept      Method = "accept"      // roomRequest → core.Member: of the caller's invitation
 	methodDecline     Method = "decline"     // roomRequest → core.Member
 	methodInvitations Method = "invitations" // request.Page → invitationsPage: the caller's own
+
+	methodStatements Method = "statements"        // StatementsRequest → Statements: what members signed about the members
+	methodAppend     Method = "append-statements" // appendRequest → ChainHead: what the caller has signed
+	methodFoundAnew  Method = "found-anew"        // FoundAnewRequest → ChainHead: of a room whose members signed nothing so far
 
 	methodRemove Method = "remove" // memberRequest → core.Member
 	methodLeave  Method = "leave"  // roomRequest → core.Member
@@ -57,6 +62,8 @@ const (
 	maxRecord   = 16 << 10  // one epoch record
 	maxPart     = 512 << 10 // all boxes of one part of a rekey
 	maxPartRows = 1000      // boxes of one part
+
+	maxSnapshot = 640 << 10 // the members that a room is founded anew with: about 11,000
 )
 
 // Subject is where a request of caller for a method is sent.
@@ -71,12 +78,13 @@ type EventKind string
 
 // The kinds of events.
 const (
-	EventRoom    EventKind = "room"    // its name, state or owner changed
-	EventMember  EventKind = "member"  // a user joined, was removed, has another role, or is active again as a user
-	EventRekey   EventKind = "rekey"   // the room is at another epoch
-	EventBox     EventKind = "box"     // a member was given the present key
-	EventRevoked EventKind = "revoked" // a member was revoked as a user
-	EventAsked   EventKind = "asked"   // an operator asks User to rekey, because a user who may not read any more still knows the key
+	EventRoom       EventKind = "room"       // its name, state or owner changed
+	EventMember     EventKind = "member"     // a user joined, was removed, has another role, or is active again as a user
+	EventRekey      EventKind = "rekey"      // the room is at another epoch
+	EventBox        EventKind = "box"        // a member was given the present key
+	EventRevoked    EventKind = "revoked"    // a member was revoked as a user
+	EventStatements EventKind = "statements" // a member has signed something about an invitation: there is a statement to follow
+	EventAsked      EventKind = "asked"      // an operator asks User to rekey, because a user who may not read any more still knows the key
 )
 
 // Event is a hint that something is to be read again. It may be lost, and in the
@@ -112,6 +120,50 @@ type Invitation struct {
 	Role      core.MemberRole `json:"role"`
 	By        core.UserID     `json:"by"`
 	At        core.Millis     `json:"at"`
+
+	// Statement is the invitation as its inviter signed it, and Chain the head of the
+	// room's chain, over which the answer is signed. Empty for a room without a chain.
+	Statement []byte     `json:"statement,omitzero"`
+	Chain     *ChainHead `json:"chain,omitempty"`
+}
+
+// ChainHead is the newest statement about a room's members, and the epoch that it names.
+type ChainHead struct {
+	seal.MembershipHead
+	Epoch  core.Epoch `json:"epoch"`
+	Record seal.Hash  `json:"record"`
+}
+
+// StatementsRequest asks for the statements about a room's members from a number on; or,
+// with Upto, from the newest checkpoint on that is not after that number and not after the
+// members of the present epoch's record.
+type StatementsRequest struct {
+	Room string `json:"room"`
+	From uint64 `json:"from"`
+	Upto uint64 `json:"upto,omitempty"`
+}
+
+// Statements is a page of them, and the newest one that there is. State is the snapshot
+// of a founding that has one, or the members of the checkpoint with which they begin.
+type Statements struct {
+	First      uint64    `json:"first"` // the number of the first one
+	Statements [][]byte  `json:"statements"`
+	State      []byte    `json:"state,omitzero"`
+	Head       ChainHead `json:"head"`
+}
+
+// FoundAnewRequest is the first statement about the members of a room that was created
+// before members signed, by its owner, and the members that the owner has confirmed.
+type FoundAnewRequest struct {
+	Room     string `json:"room"`
+	Founding []byte `json:"founding"`
+	Snapshot []byte `json:"snapshot"`
+}
+
+// appendRequest appends statements that the caller has signed, one after the other.
+type appendRequest struct {
+	Room       string   `json:"room"`
+	Statements [][]byte `json:"statements"`
 }
 
 // invitationsPage is one page, by room.
@@ -125,6 +177,7 @@ type CreateRequest struct {
 	ID        string  `json:"id"`
 	Name      *string `json:"name,omitempty"`
 	Encrypted bool    `json:"encrypted,omitempty"`
+	Founding  []byte  `json:"founding,omitzero"` // the first statement about the room's members; none: they sign nothing
 }
 
 // NewRoomID makes an id at random.
@@ -152,6 +205,8 @@ type RoomInfo struct {
 	Members   int             `json:"members"`        // active ones
 	Unkeyed   int             `json:"unkeyed"`        // active members without a box of the present epoch
 	MustRekey int             `json:"must_rekey"`     // people with such a box who are no longer active members or users
+
+	Chain *ChainHead `json:"chain,omitempty"` // nil for a room whose members sign nothing
 }
 
 // roomsPage is one page of the caller's rooms, in the order of their ids.
@@ -167,7 +222,8 @@ type membersRequest struct {
 	Keys bool   `json:"keys,omitempty"` // with their published keys
 }
 
-// Member is a member with what the list of users says.
+// Member is a member with what the list of users says, and without the statements that the
+// members have signed.
 type Member struct {
 	core.Member
 	Name   *string         `json:"name,omitempty"`
@@ -214,6 +270,8 @@ type Profile struct {
 	Role   core.UserRole   `json:"role"`
 	Status core.UserStatus `json:"status"`
 	KEMKey []byte          `json:"kem_key,omitzero"`
+
+	Record *core.User `json:"record,omitempty"` // the whole record, for user-admins
 }
 
 // keyRequest asks for the caller's own box of an epoch.

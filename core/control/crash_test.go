@@ -50,6 +50,8 @@ func changes() []change {
 		{"leave", methodLeave, member, inRoom(func(_ *world, r string) any { return roomRequest{r} }), "members rooms_by_member", core.KindRefused},
 		{"role", methodRole, owner, inRoom(func(w *world, r string) any { return roleRequest{r, string(w.member), core.MemberAdmin} }), "members", ""},
 		{"hand over", methodRole, owner, inRoom(func(w *world, r string) any { return roleRequest{r, string(w.member), core.MemberOwner} }), "rooms members members", core.KindRefused},
+		appendChange(),
+		foundChange(),
 		{"publish", methodKEMKey, owner, func(*testing.T, *world) any { return kemKeyRequest{[]byte("key")} }, "users", ""},
 		{"box", methodBox, owner, inRoom(func(w *world, r string) any {
 			return boxRequest{Box: Box{string(w.owner), []byte("box")}, Room: r, Rec: core.LegacyRec}

@@ -30,6 +30,9 @@ func (s *Service) methods() map[Method]methodFunc {
 		methodRole:    typed(s.role),
 
 		methodInvitations: typed(s.invitations),
+		methodStatements:  typed(s.statements),
+		methodAppend:      typed(s.appendStatements),
+		methodFoundAnew:   typed(s.foundAnew),
 
 		methodKEMKey:      typed(s.kemKey),
 		methodKey:         typed(s.key),

@@ -5,6 +5,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/request"
+	"unibus/core/seal"
 )
 
 // invite asks an active user into the room. The invitation is pending until it
@@ -19,8 +20,15 @@ func (s *Service) invite(ctx context.Context, a *actor, req inviteRequest) (any,
 	if len(req.Proof) > maxProof {
 		return nil, request.TooLarge("the proof", len(req.Proof), maxProof)
 	}
+	if core.HasStatements(req.Proof) { // whatever is kept as a statement was verified as one before
+		return nil, core.Errorf(core.KindInvalid, "the proof of an invitation to the room %s has the form of members' statements", a.room.ID).
+			WithNext("send statements by the method that appends them")
+	}
 	if !mayChangeMember(a.rank, a.userAdmin(), req.Role) {
 		return nil, a.outranked(req.Role)
+	}
+	if err := a.membersSign(ctx); err != nil {
+		return nil, err
 	}
 	id, err := core.ParseUserID(req.User)
 	if err != nil {
@@ -59,6 +67,7 @@ func (s *Service) keepInvitation(ctx context.Context, a *actor, m core.Member) (
 	if err := a.store.PutMember(ctx, m); err != nil {
 		return nil, err
 	}
+	s.tellInvitation(a, m, InvitationPending)
 	return m, nil
 }
 
@@ -74,13 +83,32 @@ func (s *Service) invitations(ctx context.Context, a *actor, p request.Page) (an
 		if err != nil {
 			return nil, err
 		}
-		if r.State == core.RoomActive {
-			all = append(all, Invitation{Room: r.ID, Name: r.Name, Encrypted: r.Encrypted, Role: m.Role, By: inviter(m), At: m.Joined})
+		if r.State != core.RoomActive {
+			continue
 		}
+		i := Invitation{Room: r.ID, Name: r.Name, Encrypted: r.Encrypted, Role: m.Role, By: inviter(m), At: m.Joined}
+		if err := a.signedInvitation(ctx, m, &i); err != nil {
+			return nil, err
+		}
+		all = append(all, i)
 	}
 	var out invitationsPage
 	out.Invitations, out.Next = request.Cut(all, p, func(i Invitation) string { return string(i.Room) }, func(i Invitation) Invitation { return i })
 	return out, nil
+}
+
+// signedInvitation adds what the inviter has signed, and the head over which the answer is signed.
+func (a *actor) signedInvitation(ctx context.Context, m core.Member, i *Invitation) error {
+	st, signed := seal.LastInProof(m.Proof)
+	if !signed {
+		return nil
+	}
+	rows, err := a.store.RoomMembers(ctx, m.Room)
+	if err != nil {
+		return err
+	}
+	i.Statement, i.Chain = st.Bytes(), headOf(rows)
+	return nil
 }
 
 func inviter(m core.Member) core.UserID {
@@ -116,6 +144,9 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 	if a.room, err = a.store.Room(ctx, m.Room); err != nil {
 		return nil, err
 	}
+	if err := a.membersSign(ctx); err != nil { // the invitation may be older than the chain
+		return nil, err
+	}
 	if a.room.State == core.RoomArchived {
 		return nil, core.ErrArchived(a.room.ID)
 	}
@@ -132,6 +163,7 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 		return nil, err
 	}
 	s.announceMember(a, m, true)
+	s.tellInvitation(a, m, InvitationAccepted)
 	return m, nil
 }
 
@@ -146,7 +178,7 @@ func (s *Service) stillInvited(ctx context.Context, a *actor, m core.Member) err
 	if err != nil {
 		return err
 	}
-	i := &actor{store: a.store, user: by, room: a.room, rule: Rules()[methodInvite]}
+	i := &actor{store: a.store, chains: a.chains, user: by, room: a.room, rule: Rules()[methodInvite]}
 	record, err := i.memberOf(ctx, m.Room, by.ID)
 	if err != nil {
 		return err
@@ -161,6 +193,14 @@ func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, 
 	m, err := a.invitation(ctx, req.Room)
 	if err != nil {
 		return nil, err
+	}
+	if a.room, err = a.store.Room(ctx, m.Room); err != nil {
+		return nil, err
+	}
+	if a.room.Encrypted {
+		if err := mustSign(m.Room, m); err != nil {
+			return nil, err
+		}
 	}
 	return s.removeAndAnnounce(ctx, a, m)
 }

@@ -6,6 +6,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/request"
+	"unibus/core/seal"
 )
 
 func (s *Service) kemKey(ctx context.Context, a *actor, req kemKeyRequest) (any, error) {
@@ -83,6 +84,9 @@ func (s *Service) box(ctx context.Context, a *actor, req boxRequest) (any, error
 	if err != nil {
 		return nil, err
 	}
+	if err := a.mayHaveKeys(ctx, a.id(), k.User); err != nil {
+		return nil, err
+	}
 	_, err = a.store.Key(ctx, a.room.ID, req.Epoch, k.User)
 	switch {
 	case err == nil && k.User != a.id() && !mayChangeMember(a.rank, false, role):
@@ -147,6 +151,63 @@ func (a *actor) allMembers(ctx context.Context, users []core.UserID) error {
 		return core.Errorf(core.KindConflict, "%s is not a member of the room %s: no key is kept for them", users[i].Short(), a.room.ID).
 			WithNext("read the members again and make a new key for those")
 	}
+	return a.mayHaveKeys(ctx, users...)
+}
+
+// mayHaveKeys refuses a key for, or by, a user to whom the chain does not lead. Clients
+// check that too.
+func (a *actor) mayHaveKeys(ctx context.Context, users ...core.UserID) error {
+	chain, err := a.chain(ctx)
+	if err != nil || chain == nil {
+		return err
+	}
+	return signedMembers(chain, users...)
+}
+
+func signedMembers(chain *seal.Membership, users ...core.UserID) error {
+	if i := slices.IndexFunc(users, func(u core.UserID) bool { return chain.Role(u) == "" }); i >= 0 {
+		return core.Errorf(core.KindConflict, "no statement leads to %s as a member of the room %s: no key is kept by or for them", users[i].Short(), chain.Room()).
+			WithNext("read the room's statements, and make a new key for those to whom they lead")
+	}
+	return nil
+}
+
+// checkRecord refuses a record that the members' clients would refuse: its maker must be
+// a member by the chain, and the record must name the members.
+func (a *actor) checkRecord(ctx context.Context, req rekeyCommit) error {
+	chain, err := a.chain(ctx)
+	if err != nil || chain == nil {
+		return err
+	}
+	record, err := seal.VerifyRecord(core.EpochRecord{Room: a.room.ID, Epoch: req.From + 1, Rec: req.Rec, Prev: a.room.Rec, Record: req.Record})
+	switch {
+	case err != nil:
+		return err
+	case record.Members == nil:
+		return core.Errorf(core.KindRefused, "the record of %s names no members, and the members of that room sign its changes", record.Place).
+			WithNext("use a client of the nodes' own version")
+	case record.Maker != a.id():
+		return core.Errorf(core.KindRefused, "the record of %s was made by %s and sent by %s", record.Place, record.Maker.Short(), a.id().Short()).WithNext("its maker has to send it")
+	case record.Count != req.Boxes:
+		return core.Errorf(core.KindInvalid, "the record of %s is of %d boxes, and %d were sent", record.Place, record.Count, req.Boxes)
+	}
+	if err := a.followRecord(ctx, chain, req.From); err != nil {
+		return err
+	}
+	return chain.CheckRecord(record)
+}
+
+// followRecord has the chain know the record of an epoch, if it names members: the next one
+// may not name older ones.
+func (a *actor) followRecord(ctx context.Context, chain *seal.Membership, epoch core.Epoch) error {
+	rows, err := a.store.Epochs(ctx, a.room.ID, epoch, 1)
+	if err != nil || len(rows) == 0 || rows[0].Epoch != epoch {
+		return err
+	}
+	record, err := seal.VerifyRecord(rows[0])
+	if err == nil && record.Members != nil && chain.CheckRecord(record) == nil { // of a record that a client could not follow the clients tell
+		chain.NoteRecord(record)
+	}
 	return nil
 }
 
@@ -170,6 +231,9 @@ func (s *Service) rekeyCommit(ctx context.Context, a *actor, req rekeyCommit) (a
 			WithNext("send the boxes again, then the commit")
 	}
 	if err := a.allMembers(ctx, users); err != nil {
+		return nil, err
+	}
+	if err := a.checkRecord(ctx, req); err != nil {
 		return nil, err
 	}
 	if err := s.countUsage(a, 1, len(req.Record)); err != nil {

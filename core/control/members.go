@@ -1,17 +1,22 @@
 package control
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"unibus/core"
 	"unibus/core/request"
 )
 
+// members is a page of a room's active members. The statements about them are not in it: a
+// member has up to 700 KiB of them, and methodStatements gives them once and in their order.
 func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (any, error) {
 	all, err := a.store.Members(ctx, a.room.ID)
 	if err != nil {
 		return nil, err
 	}
+	all = pageOf(all, req.Page)
 	users, err := usersOf(ctx, a.store, all)
 	if err != nil {
 		return nil, err
@@ -20,6 +25,9 @@ func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (an
 	out.Members, out.Next = request.Cut(all, req.Page, func(m core.Member) string { return string(m.User) }, func(m core.Member) Member {
 		u := users[m.User]
 		m.Role = roleOf(roomRankOf(a.room, m.User, &m))
+		if core.HasStatements(m.Proof) {
+			m.Proof = nil
+		}
 		shown := Member{Member: m, Name: u.Name, Status: u.StatusAt(s.cfg.Now())}
 		if req.Keys {
 			shown.KEMKey = u.KEMKey
@@ -27,6 +35,19 @@ func (s *Service) members(ctx context.Context, a *actor, req membersRequest) (an
 		return shown
 	})
 	return out, nil
+}
+
+// pageOf is the part of a list from which a page is cut, and one more: of the others nothing
+// is read.
+func pageOf(all []core.Member, p request.Page) []core.Member {
+	at, found := slices.BinarySearchFunc(all, p.After, func(m core.Member, after string) int { return cmp.Compare(string(m.User), after) })
+	if found {
+		at++
+	}
+	if all = all[at:]; p.Limit > 0 && p.Limit < len(all) {
+		all = all[:p.Limit+1]
+	}
+	return all
 }
 
 // usersOf are the users behind members. A few are looked up, of many the whole list is read.
@@ -97,6 +118,11 @@ func (s *Service) remove(ctx context.Context, a *actor, req memberRequest) (any,
 	if !mayChangeMember(a.rank, a.userAdmin(), role) {
 		return nil, a.outranked(role)
 	}
+	if !a.userAdmin() { // a user-admin takes away without a statement, and it is shown as done by the servers
+		if err := a.removesUnsigned(ctx, m.User); err != nil {
+			return nil, err
+		}
+	}
 	return s.removeAndAnnounce(ctx, a, m)
 }
 
@@ -104,6 +130,11 @@ func (s *Service) leaveRoom(ctx context.Context, a *actor, _ roomRequest) (any, 
 	if a.rank == asOwner && a.room.State != core.RoomArchived { // nothing is left to own then, and it must not count for ever
 		return nil, core.Errorf(core.KindRefused, "%s owns the room %s and cannot leave it", a.id().Short(), a.room.ID).
 			WithNext("hand it over first: give another member the role owner; or archive it")
+	}
+	if a.room.State != core.RoomArchived {
+		if err := a.membersSign(ctx); err != nil {
+			return nil, err
+		}
 	}
 	m, _, err := a.target(ctx, string(a.id()))
 	if err != nil {
@@ -119,14 +150,22 @@ func (s *Service) removeAndAnnounce(ctx context.Context, a *actor, m core.Member
 	if err != nil {
 		return core.Member{}, err
 	}
-	if m.State == core.MemberActive { // the room knows nothing of invitations
+	switch {
+	case m.State == core.MemberActive: // the room knows nothing of invitations
 		s.announceMember(a, m, false)
+	case a.id() == m.User:
+		s.tellInvitation(a, m, InvitationDeclined)
+	default:
+		s.tellInvitation(a, m, InvitationWithdrawn)
 	}
 	m.State = core.MemberRemoved
 	return m, nil
 }
 
 func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, error) {
+	if err := a.membersSign(ctx); err != nil {
+		return nil, err
+	}
 	m, was, err := a.target(ctx, req.User)
 	switch {
 	case err != nil:

@@ -31,6 +31,13 @@ func (m *meddled) Members(ctx context.Context, id core.RoomID) ([]core.Member, e
 	return m.Store.Members(ctx, id)
 }
 
+func (m *meddled) RoomMembers(ctx context.Context, id core.RoomID) ([]core.Member, error) {
+	if m.members++; m.members <= m.until {
+		return m.lagging, nil
+	}
+	return m.Store.RoomMembers(ctx, id)
+}
+
 // look has the owner read a room through a store that others meddle with.
 func (m *meddled) look(t *testing.T, w *world, room string) (RoomInfo, error) {
 	t.Helper()

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"unibus/core"
@@ -21,6 +22,10 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 			return nil, err
 		}
 	}
+	proof, err := checkFounding(a, req)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.checkRoomLimit(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
@@ -37,7 +42,7 @@ func (s *Service) roomCreate(ctx context.Context, a *actor, req CreateRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.enterRoom(ctx, a.store, core.Member{Room: id, User: a.id(), Role: core.MemberOwner, State: core.MemberActive, Joined: now}); err != nil {
+	if err := s.enterRoom(ctx, a.store, core.Member{Room: id, User: a.id(), Role: core.MemberOwner, State: core.MemberActive, Proof: proof, Joined: now}); err != nil {
 		return nil, err
 	}
 	return a.store.Room(ctx, id)
@@ -102,27 +107,43 @@ func (s *Service) roomGet(ctx context.Context, a *actor, _ roomRequest) (any, er
 		info.Members = len(members)
 		return info, err
 	}
-	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error { return info.keyed(ctx, a.store, holders, s.cfg.Now()) })
+	rows, err := a.store.RoomMembers(ctx, a.room.ID)
+	if err != nil {
+		return nil, err
+	}
+	info.Chain = headOf(rows)
+	room, err := core.AtOneEpoch(ctx, a.store, a.room, func(holders []core.UserID) error {
+		err := info.keyed(ctx, a.store, rows, holders, s.cfg.Now())
+		rows = nil // they are older than what is read again
+		return err
+	})
 	info.Room = room
 	return info, err
 }
 
 // keyed counts the members who have the key. The boxes are as of now, and the people
-// as of the request, which costs nothing. A user who seems to have a box and no right
-// to it may have joined since, so keyed reads the people again then, as of now.
-func (i *RoomInfo) keyed(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
-	err := i.count(ctx, st, holders, now)
-	if err == nil && i.MustRekey > 0 {
-		err = i.count(core.AsOf(ctx, time.Now()), st, holders, now)
+// as of the request, which costs nothing; rows are those that the request has read, if there are
+// any. A user who seems to have a box and no right to it may have joined since, so keyed reads
+// the people again then, as of now.
+func (i *RoomInfo) keyed(ctx context.Context, st core.Store, rows []core.Member, holders []core.UserID, now core.Millis) (err error) {
+	members := slices.DeleteFunc(slices.Clone(rows), func(m core.Member) bool { return m.State != core.MemberActive })
+	if rows == nil {
+		members, err = st.Members(ctx, i.Room.ID)
 	}
-	return err
-}
-
-func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.UserID, now core.Millis) error {
-	members, err := st.Members(ctx, i.Room.ID)
-	if err != nil {
+	if err == nil {
+		err = i.count(ctx, st, members, holders, now)
+	}
+	if err != nil || i.MustRekey == 0 {
 		return err
 	}
+	ctx = core.AsOf(ctx, time.Now())
+	if members, err = st.Members(ctx, i.Room.ID); err != nil {
+		return err
+	}
+	return i.count(ctx, st, members, holders, now)
+}
+
+func (i *RoomInfo) count(ctx context.Context, st core.Store, members []core.Member, holders []core.UserID, now core.Millis) error {
 	users, err := usersOf(ctx, st, members)
 	if err != nil {
 		return err
@@ -143,24 +164,20 @@ func (i *RoomInfo) count(ctx context.Context, st core.Store, holders []core.User
 	return nil
 }
 
+// rooms reads the rooms of the caller, and no others of the store.
 func (s *Service) rooms(ctx context.Context, a *actor, p request.Page) (any, error) {
 	mine, err := a.store.RoomsOf(ctx, a.id())
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.store.Rooms(ctx)
+	if i, found := slices.BinarySearch(mine, core.RoomID(p.After)); found {
+		mine = mine[i+1:]
+	} else {
+		mine = mine[i:]
+	}
+	rooms, err := core.ReadRooms(ctx, a.store, mine)
 	if err != nil {
 		return nil, err
-	}
-	in := make(map[core.RoomID]bool, len(mine))
-	for _, id := range mine {
-		in[id] = true
-	}
-	rooms := make([]core.Room, 0, len(mine))
-	for _, r := range all {
-		if in[r.ID] {
-			rooms = append(rooms, r)
-		}
 	}
 	var out roomsPage
 	out.Rooms, out.Next = request.Cut(rooms, p, func(r core.Room) string { return string(r.ID) }, func(r core.Room) core.Room { return r })

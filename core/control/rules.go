@@ -56,6 +56,10 @@ func Rules() map[Method]Rule {
 		methodDecline:     {Acts: true},
 		methodInvitations: {},
 
+		methodStatements: {Least: asMember, AllowedInArchived: true},
+		methodFoundAnew:  {Acts: true, Least: asOwner},
+		methodAppend:     {Acts: true}, // the chain says who may, and an invited user has no rank yet
+
 		methodRemove: {Acts: true, Least: asAdmin, UserAdminAllowed: true, AuditedAs: "member-remove"},
 		methodLeave:  {Acts: true, Least: asMember, AllowedInArchived: true},                                                // or no user could ever free a place for another room
 		methodRole:   {Acts: true, Least: asOwner, UserAdminAllowed: true, GivesReadAccess: true, AuditedAs: "member-role"}, // an admin or owner can invite

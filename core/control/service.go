@@ -11,6 +11,7 @@ import (
 	"unibus/core"
 	"unibus/core/auth"
 	"unibus/core/request"
+	"unibus/core/seal"
 )
 
 // storeHandle publishes the store in force; *core.StoreHandle is one.
@@ -50,6 +51,7 @@ type Service struct {
 	usage  usage
 
 	records recordLimit
+	chains  seal.ProofCache
 }
 
 const (
@@ -173,7 +175,7 @@ func (s *Service) actor(ctx context.Context, st core.Store, caller string) (*act
 	if core.KindOf(err) == core.KindNotFound || err == nil && !u.IsActive(s.cfg.Now()) {
 		return nil, core.Errorf(core.KindRefused, "the user %s is unknown, revoked or expired", id.Short()).WithNext("ask an administrator")
 	}
-	return &actor{store: st, user: u}, err
+	return &actor{store: st, chains: &s.chains, user: u}, err
 }
 
 // announce tells a room that something has changed. A lost event is no error: it is a hint.

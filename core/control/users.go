@@ -20,7 +20,11 @@ func (s *Service) userGet(ctx context.Context, a *actor, req userRequest) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return profileOf(u, s.cfg.Now()), nil
+	out := profileOf(u, s.cfg.Now())
+	if a.userAdmin() {
+		out.Record = &u
+	}
+	return out, nil
 }
 
 func (s *Service) userAdd(ctx context.Context, a *actor, req AddUserRequest) (any, error) {

@@ -28,9 +28,11 @@ const (
 )
 
 // CheckRows reads every row that counts, and checks that it can be decoded, that it refers
-// to rooms and users that there are, and that the index by member is what members say.
-func CheckRows(ctx context.Context, from Rows) []Check {
-	return checkRowsWithin(ctx, from, defaultLimits())
+// to rooms and users that there are, that the index by member is what members say, and
+// that what the members of a room signed is one chain.
+func CheckRows(ctx context.Context, from Rows, verify VerifyChain) []Check {
+	l := defaultLimits()
+	return append(checkRowsWithin(ctx, from, l), checkMemberChains(ctx, from, verify, l))
 }
 
 func checkRowsWithin(ctx context.Context, from Rows, l limits) []Check {

@@ -270,7 +270,7 @@ func (c *checklist) takeOldOut(u *caUse, b nodeBundle) {
 	others := slices.ContainsFunc(b.CAs, func(ca core.CA) bool { return ca.ID != u.next })
 	do := b.how()
 	if b.node != nil {
-		do = "with route-tls-crl, the list must be one of the new CA before the node restarts; " + do
+		do = "a node with route-tls-crl needs a list of the new CA first, which `unibusd cert crl --ca " + u.dir("-2") + "` makes; " + do
 	}
 	c.require(Step{
 		Title: "Take the old CA of " + u.of + " out of " + b.outOf(), Why: "until then its key makes certificates that are trusted",

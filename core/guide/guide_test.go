@@ -67,7 +67,7 @@ func down(f *Facts, names ...string) {
 	for _, name := range names {
 		for i := range f.Nodes {
 			if f.Nodes[i].Name == name {
-				f.Nodes[i].Online, f.Nodes[i].Meta, f.Nodes[i].Leads = false, "", nil
+				f.Nodes[i].Online, f.Nodes[i].HeardMS, f.Nodes[i].Meta, f.Nodes[i].Leads = false, 13_000, "", nil
 				f.Meta.Online--
 			}
 		}

@@ -2,8 +2,10 @@ package guide
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
+	"unibus/core"
 	"unibus/core/cluster"
 	"unibus/core/doctor"
 )
@@ -24,6 +26,32 @@ const proofHolds = 30 * time.Second
 func (p Proof) Holds(v cluster.View, now time.Time) bool {
 	good := doctor.Report{Checks: p.Checks}.Worst() == doctor.OK
 	return p.Checks != nil && good && p.Runs == RunsOf(v) && now.Sub(p.At) <= proofHolds
+}
+
+// OwnRun is the run of a node by its own view, which StatusOf asks it for: "" where it does
+// not answer, and known where the question failed in another way.
+func OwnRun(name, known string, own cluster.View, err error) string {
+	switch {
+	case core.KindOf(err) == core.KindUnavailable:
+		return ""
+	case err != nil:
+		return known
+	}
+	i := slices.IndexFunc(own.Nodes, func(n cluster.Node) bool { return n.Name == name && n.Online })
+	if i < 0 {
+		return ""
+	}
+	return own.Nodes[i].ID
+}
+
+// KnownRun is the run of a node that a View has; "" where it was never heard.
+func KnownRun(name string, v cluster.View) string {
+	for _, n := range v.Nodes {
+		if n.Name == name {
+			return n.ID
+		}
+	}
+	return ""
 }
 
 // RunsOf names the runs of the nodes: another text means that a node was started or lost.

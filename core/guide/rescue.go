@@ -125,6 +125,9 @@ func (c *checklist) lowerQuorum() {
 	if c.Meta.RescueUntil != 0 {
 		s.Seen = counted + "; " + c.countdown()
 	}
+	if loss := cluster.LossSentences(c.From, cluster.RescueLoss(c.View)); loss != "" {
+		s.Why += ". " + strings.TrimSuffix(loss, ".")
+	}
 	found := Next
 	if c.Meta.Online >= c.Meta.Needed && len(fenced) == 0 {
 		found, s.Seen = Waiting, "the meta group elects a leader"

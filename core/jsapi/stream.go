@@ -110,6 +110,20 @@ func (c Client) EnsureStream(ctx context.Context, create jetstream.StreamConfig,
 	return true, err
 }
 
+// EnsureKept is EnsureStream within Attempt for a stream that works with fewer replicas than
+// create asks for: while it cannot have more, it keeps those that it has.
+func (c Client) EnsureKept(ctx context.Context, create jetstream.StreamConfig,
+	repair func(have jetstream.StreamConfig, replicas int) (jetstream.StreamConfig, error),
+) error {
+	exists, err := c.EnsureStream(ctx, create, Attempt, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+		return repair(have, create.Replicas)
+	})
+	if exists && Answered(err, CodeNoPeers) {
+		return nil
+	}
+	return err
+}
+
 // SameConfig compares as the server does: by what is sent.
 func SameConfig(a, b jetstream.StreamConfig) bool {
 	x, errX := json.Marshal(a)

@@ -91,6 +91,26 @@ func contextPath(name string) (string, error) {
 	return filepath.Join(dir, "nats", "context", name+".json"), nil
 }
 
+// WriteContext writes a new context of the NATS CLI, for that CLI and for unibus, and returns the file. It has
+// mode 0600 and holds paths, never a seed. KindExists for a name that is there already, which is left alone.
+func WriteContext(name string, c Context) (string, error) {
+	path, err := contextPath(name)
+	if err != nil {
+		return "", err
+	}
+	data, err := json.MarshalIndent(map[string]any{
+		"description": "unibus", "url": strings.Join(c.Servers, ","), "nkey": c.Seed, "ca": c.CA,
+		"tls_first": c.TLSFirst, "unibus_cluster_key": c.ClusterKey,
+	}, "", "  ")
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", core.Errorf(core.KindFailed, "the directory of %s cannot be made: %s", path, cause(err))
+	}
+	return path, writeNew(path, append(data, '\n'), 0o600)
+}
+
 // Contexts are the names of the contexts of the nats CLI on this machine.
 func Contexts() []string {
 	pattern, err := contextPath("*")
@@ -129,6 +149,9 @@ func (c *Context) takeKey(path, ref string) error {
 		file, err := contextFile("nkey", ref)
 		c.Seed = file
 		return err
+	case "agent": // only unibus asks an SSH agent
+		c.Seed = ref
+		return nil
 	case "data":
 		if err := checkPrivateFile(path, "the context file"); err != nil {
 			return err

@@ -79,7 +79,7 @@ func handshake(t *testing.T, shown tls.Certificate, roots *x509.CertPool) error 
 			_ = server.Close()
 		}
 	}()
-	conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13})
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", l.Addr().String(), &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13})
 	if err == nil {
 		_ = conn.Close()
 	}

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
@@ -73,7 +74,7 @@ func LoadRevocations(path, caPath string) (*Revocations, error) {
 	}
 	if r.list == nil {
 		return nil, core.Errorf(core.KindInvalid, "the list of revoked certificates %s is not signed by the authority in %s", path, caPath).
-			WithNext("use the list that `unibusd cert revoke` wrote beside that authority's key")
+			WithNext("replace %s by the list of that authority, %s beside its key; where it has revoked nothing, this makes one: `unibusd cert crl --ca DIR`", path, CRLFile)
 	}
 	return r, nil
 }
@@ -131,32 +132,54 @@ func Revoke(certPath, caDir string) error {
 	if cert.CheckSignatureFrom(ca) != nil {
 		return core.Errorf(core.KindInvalid, "%s was not issued by the authority in %s", certPath, caDir).WithNext("give the directory of its authority with --ca")
 	}
-	path := filepath.Join(caDir, CRLFile)
-	old, err := LoadRevocations(path, filepath.Join(caDir, CACertFile))
-	if core.KindOf(err) == core.KindNotFound {
-		old, err = &Revocations{list: &x509.RevocationList{}}, nil
-	}
+	old, err := issued(caDir)
 	if err != nil || old.Has(cert) {
 		return err
 	}
-	der, err := x509.CreateRevocationList(rand.Reader, old.with(cert, ca), ca, signer)
+	return writeList(caDir, old.next(ca, x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now()}), ca, signer)
+}
+
+// WriteEmptyList makes a list of the authority in caDir that revokes nothing, unless there is
+// a list: a node with --route-tls-crl needs one of each authority that it is moved to.
+func WriteEmptyList(caDir string) error {
+	ca, signer, err := readCA(caDir)
+	if err != nil {
+		return err
+	}
+	old, err := issued(caDir)
+	if err != nil || old.Number > 0 {
+		return err
+	}
+	return writeList(caDir, old.next(ca), ca, signer)
+}
+
+// issued is the authority's last list; an empty one with the number 0 before the first.
+func issued(caDir string) (*Revocations, error) {
+	r, err := LoadRevocations(filepath.Join(caDir, CRLFile), filepath.Join(caDir, CACertFile))
+	if core.KindOf(err) == core.KindNotFound {
+		return &Revocations{list: &x509.RevocationList{}}, nil
+	}
+	return r, err
+}
+
+func writeList(caDir string, list *x509.RevocationList, ca *x509.Certificate, signer crypto.Signer) error {
+	der, err := x509.CreateRevocationList(rand.Reader, list, ca, signer)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the list of revoked certificates could not be signed: %w", err)
 	}
+	path := filepath.Join(caDir, CRLFile)
 	if err := errors.Join(Replace(path, pemOf("X509 CRL", der)), os.Chmod(path, 0o644)); err != nil { //nolint:gosec // it is public, as the certificates are
 		return core.Errorf(core.KindFailed, "%s cannot be written: %s", path, cause(err))
 	}
 	return nil
 }
 
-// with is the next list. It stays valid for as long as the authority: an entry never becomes wrong.
-func (r *Revocations) with(cert, ca *x509.Certificate) *x509.RevocationList {
-	now := time.Now()
+// next is the list after this one. It stays valid for as long as the authority: an entry never becomes wrong.
+func (r *Revocations) next(ca *x509.Certificate, more ...x509.RevocationListEntry) *x509.RevocationList {
 	return &x509.RevocationList{
-		Number:     big.NewInt(r.Number + 1),
-		ThisUpdate: now.Add(-backdate),
-		NextUpdate: ca.NotAfter,
-		RevokedCertificateEntries: append(r.list.RevokedCertificateEntries,
-			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: now}),
+		Number:                    big.NewInt(r.Number + 1),
+		ThisUpdate:                time.Now().Add(-backdate),
+		NextUpdate:                ca.NotAfter,
+		RevokedCertificateEntries: append(r.list.RevokedCertificateEntries, more...),
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 func everything() Sample {
 	sessions := 7
 	return Sample{
+		OpenIncidents: 2,
 		View: cluster.View{
 			Cluster: "demo", Clustered: true, Expected: 3, Moving: "copy",
 			Meta:        cluster.Meta{Leader: "n1", Leaders: []string{"n1"}, Size: 3, Online: 2, Needed: 2},
@@ -34,7 +36,8 @@ func everything() Sample {
 				Name: "UNIBUS_users", Wanted: 3, Leader: "n1", Keys: 12, Bytes: 3400, LastSeq: 99,
 				Replicas: []cluster.Replica{{Node: "n1", State: cluster.ReplicaCurrent}, {Node: "n2", State: cluster.ReplicaOffline, Lag: 5}},
 			}},
-			Counts: &core.Counts{Users: 10, Rooms: 4, Members: 21}, CountsAt: 1_700_000_000_000,
+			Backups: &core.BackupRecord{Begun: 1, EveryMS: 86_400_000, Kept: []core.ScheduledBackup{{At: core.MillisOf(time.Now().Add(time.Hour))}}, Failure: &core.BackupFailure{Count: 2}},
+			Counts:  &core.Counts{Users: 10, Rooms: 4, Members: 21}, CountsAt: 1_700_000_000_000,
 		},
 		Judgment: cluster.Judgment{Verdict: cluster.Degraded, Findings: []cluster.Finding{
 			{Level: cluster.Degraded, About: "node.n2", Text: "a text with a number: 17"}, {Level: cluster.Degraded, About: "node.n2", Text: "another"},
@@ -193,13 +196,51 @@ func TestAddressInUse(t *testing.T) {
 	}
 }
 
+// TestScrapesAreBounded: scrapes that take long do not pile up.
+func TestScrapesAreBounded(t *testing.T) {
+	t.Parallel()
+	taken, end := make(chan bool, maxScrapes), make(chan bool)
+	srv := New(Config{Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Sample: func(context.Context) Sample {
+		select {
+		case taken <- true:
+			<-end
+		default: // one too many, which is answered by mistake
+		}
+		return Sample{}
+	}})
+	if err := srv.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = srv.Close() }()
+	answers := make(chan int, maxScrapes)
+	for range maxScrapes {
+		go func() {
+			status, _ := get(t, srv.Addr(), "/metrics")
+			answers <- status
+		}()
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for len(taken) < maxScrapes && time.Now().Before(deadline) {
+		runtime.Gosched()
+	}
+	if status, _ := get(t, srv.Addr(), "/metrics"); status != http.StatusServiceUnavailable {
+		t.Errorf("a scrape too many: %d", status)
+	}
+	close(end)
+	for range maxScrapes {
+		if status := <-answers; status != http.StatusOK {
+			t.Errorf("one of %d: %d", maxScrapes, status)
+		}
+	}
+}
+
 // TestConnectionsAreBounded: whoever opens connections and says nothing takes none of the bus's.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	addr := open(t, Sample{}, nil)
 	var held []net.Conn
 	for range maxConnections {
-		c, err := net.Dial("tcp", addr)
+		c, err := net.DialTimeout("tcp", addr, 5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +253,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Fatalf("connection %d: %q %v", len(held), line, err)
 		}
 	}
-	more, err := net.Dial("tcp", addr)
+	more, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

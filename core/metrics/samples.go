@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ type Sample struct {
 	Admitted map[string]uint64 // connections since the start, by kind of identity
 	Denied   map[string]uint64 // by reason
 	Traffic  Traffic
+
+	OpenIncidents int // that this node sees
 }
 
 // Traffic is what the embedded server has received and sent since the start.
@@ -29,17 +32,23 @@ type Traffic struct {
 
 // collector turns one Sample into metrics. It describes none ahead: which there are
 // depends on the nodes and buckets that there are.
-type collector struct{ take func() Sample }
+type collector struct {
+	take func(context.Context) Sample
+}
 
 func (collector) Describe(chan<- *prometheus.Desc) {}
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	s, w := c.take(), writer{ch, map[string]bool{}}
+	ctx, cancel := context.WithTimeout(context.Background(), sampleTimeout)
+	defer cancel()
+	s, w := c.take(ctx), writer{ch, map[string]bool{}}
 	w.verdict(s.Judgment)
+	w.gauge("incidents_open", "Incidents that this node sees and that are not over.", float64(s.OpenIncidents))
 	w.self(s)
 	w.groups(s.View)
 	w.nodes(s.View)
 	w.control(s.View)
+	w.backups(s.View)
 	w.files(s.Self)
 	w.traffic(s)
 }
@@ -150,6 +159,21 @@ func (w writer) control(v cluster.View) {
 	w.gauge("rooms", "Rooms in the control plane.", float64(v.Counts.Rooms))
 	w.gauge("members", "Memberships and invitations in the control plane.", float64(v.Counts.Members))
 	w.gauge("counted_time_seconds", "When users, rooms and members were counted, in Unix time.", seconds(v.CountsAt))
+}
+
+// backups are there where a node has a schedule, and this one knows the record.
+func (w writer) backups(v cluster.View) {
+	every := v.BackupInterval()
+	if every == 0 || v.Backups == nil || v.Backups.Begun == 0 {
+		return
+	}
+	w.gauge("backup_interval_seconds", "Time between two scheduled backups.", every.Seconds())
+	w.gauge("backup_age_seconds", "Age of the rows of the latest backup that was rehearsed. Before the first one: the time since nodes have a schedule.", v.Backups.Age(time.Now()).Seconds())
+	failures := 0
+	if f := v.Backups.Failure; f != nil {
+		failures = f.Count
+	}
+	w.gauge("backup_failures", "Tries since the latest backup that gave none.", float64(failures))
 }
 
 func (w writer) files(i cluster.Info) {

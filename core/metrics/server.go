@@ -21,7 +21,8 @@ import (
 // Bounds of what one who scrapes can cost.
 const (
 	requestTimeout = 10 * time.Second // from the first byte of a request to the last of its answer
-	maxScrapes     = 2                // at the same time
+	sampleTimeout  = 4 * time.Second  // of what an answer is made from
+	maxScrapes     = 2                // at the same time; others are told to come again
 	maxConnections = 32
 	maxHeader      = 8 << 10
 )
@@ -48,9 +49,11 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, done: make(chan struct{})}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{cfg.Sample}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) { s.metrics(registry, w, r) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelWarn), MaxRequestsInFlight: maxScrapes,
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	s.http = &http.Server{
@@ -102,17 +105,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// metrics gathers anew for each scrape, with the context of the request.
-func (s *Server) metrics(process prometheus.Gatherer, w http.ResponseWriter, r *http.Request) {
-	own := prometheus.NewRegistry()
-	own.MustRegister(collector{func() Sample { return s.cfg.Sample(r.Context()) }})
-	promhttp.HandlerFor(prometheus.Gatherers{own, process}, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError, Timeout: requestTimeout / 2,
-	}).ServeHTTP(w, r)
-}
-
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout/4)
+	ctx, cancel := context.WithTimeout(r.Context(), sampleTimeout)
 	defer cancel()
 	if err := s.cfg.Ready(ctx); err != nil {
 		answer(w, http.StatusServiceUnavailable, "not ready: "+err.Error())

@@ -21,6 +21,9 @@ const spaceFactor = 1 + replicaFactor
 // equal and does not write them again.
 const writtenFactor = 2
 
+// MostSpace is how many bytes a migration of a file of this size takes at most on the node of the file.
+func MostSpace(size int64) int64 { return spaceFactor * size }
+
 // spaceProblems names the nodes that lack space for what a migration writes there.
 func (j *Job) spaceProblems(ctx context.Context, c Cluster) []core.Problem {
 	size := j.source().Size()

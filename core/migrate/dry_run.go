@@ -19,8 +19,9 @@ func (j *Job) startDryRun(prev, fresh Status) (Status, error) {
 	fresh.Running = true
 	fresh.Buckets, fresh.Progress = initialProgress(make([]core.Digest, len(core.Tables())))
 	j.status, j.statusBeforeDryRun, j.pauseRequested = fresh, &prev, false
+	started := *cloneStatus(fresh) // the run changes its own
 	j.mu.Unlock()
-	return fresh, j.spawn(func(ctx context.Context) { j.dryRun(ctx, prev) })
+	return started, j.spawn(func(ctx context.Context) { j.dryRun(ctx, prev) })
 }
 
 func (j *Job) dryRun(ctx context.Context, prev Status) {

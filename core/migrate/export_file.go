@@ -35,8 +35,8 @@ type FileWriter interface {
 type Export struct {
 	From   Exporter
 	Create func(ctx context.Context, path string) (FileWriter, error)
-	Open   func(ctx context.Context, path string) (BackupReader, error)
-	Rows   func(t core.Table, rows int) // called after every batch; may be nil
+	Open   func(ctx context.Context, path string) (BackupReader, error) // reads the file back; nil where the caller compares it with the digests
+	Rows   func(t core.Table, rows int)                                 // called after every batch; may be nil
 }
 
 // fileTables are the tables of a SQLite file. The index by member is derived from members.
@@ -117,6 +117,9 @@ func (e Export) write(ctx context.Context, w FileWriter) (map[core.Table]core.Di
 
 // verifyFile reads the finished file and compares it with what was to be written.
 func (e Export) verifyFile(ctx context.Context, path string, want map[core.Table]core.Digest) (Backup, error) {
+	if e.Open == nil {
+		return hashFile(path)
+	}
 	c, err := e.Open(ctx, path)
 	if err != nil {
 		return Backup{}, err

@@ -240,8 +240,15 @@ func TestDryRunWritesNothing(t *testing.T) {
 	j := w.job(t, nil)
 	o := w.options()
 	o.DryRun = true
-	s := startAndWait(t, j, o)
+	started, err := j.Start(t.Context(), "ana", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := awaitStopped(t, j)
 	wantState(t, s, StateNone)
+	if n := started.Buckets[0].Source.Count; n != 0 {
+		t.Errorf("the answer to the start changes with the run: %d rows", n)
+	}
 	if !strings.Contains(s.Result, "60 keys") || s.Buckets[0].Source.Count != 12 {
 		t.Errorf("%q %+v", s.Result, s.Buckets)
 	}

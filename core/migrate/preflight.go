@@ -41,7 +41,7 @@ func (j *Job) runChecks(ctx context.Context) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return core.Errorf(kind, "the migration did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].Text).
+	return core.Errorf(kind, "the migration did not start, because of %s; the first: %s", count(len(problems), "problem"), problems[0].TextWithRow()).
 		WithNext("repair what is listed, then start again; nothing was written")
 }
 
@@ -56,7 +56,7 @@ func (j *Job) findProblems(ctx context.Context) (out []core.Problem, kind core.K
 	if len(out) > 0 {
 		kind = core.KindInvalid
 	}
-	out = append(out, clusterProblems(c, j.cfg.Node)...)
+	out = append(out, c.Problems(j.cfg.Node)...)
 	a, _, err := j.readAuthority(ctx)
 	if err != nil {
 		return nil, "", err
@@ -100,7 +100,9 @@ func (j *Job) awaitHealthyGroups(ctx context.Context) (Cluster, error) {
 	}
 }
 
-func clusterProblems(c Cluster, self string) []core.Problem {
+// Problems is what keeps the nodes from a migration that the node self runs: preflight lists it, and
+// the console before one is started.
+func (c Cluster) Problems(self string) []core.Problem {
 	var out []core.Problem
 	add := func(next, format string, args ...any) {
 		out = append(out, core.Problem{Text: fmt.Sprintf(format, args...), Next: next})

@@ -229,11 +229,7 @@ func reportProblems(r *report, title string, all []core.Problem) {
 	}
 	r.head("%s (%d)", title, len(all))
 	for _, p := range all {
-		where := ""
-		if p.Table != "" {
-			where = strings.TrimSpace(string(p.Table)+" "+p.Key) + ": "
-		}
-		r.item("%s%s", where, p.Text)
+		r.item("%s", p.TextWithRow())
 		if p.Next != "" {
 			r.item("  do: %s", p.Next)
 		}

@@ -22,9 +22,17 @@ func (n *Node) openAdminService(ctx context.Context) error {
 		Now:   func() core.Millis { return core.MillisOf(time.Now()) },
 		Store: &n.storeHandle, Cluster: clusterView{n}, Groups: raftGroups{n}, Sessions: n.sessions, Removal: operatorRemover{n}, Membership: nodeMembership{n},
 		Checker: controlPlaneChecker{n, &sync.Mutex{}},
-		Bus:     roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Log: n.log,
+		Bus:     roomBus{n}, Migrator: n.migrator(), Backups: n.backups, Schedule: scheduledBackups{n}, Restorer: n.restorer(), Log: n.log,
 	})
 	return n.admin.Open(ctx)
+}
+
+// restorer is nil on a node alone.
+func (n *Node) restorer() admin.ClusterRestorer {
+	if n.restores == nil {
+		return nil
+	}
+	return n.restores
 }
 
 func (n *Node) closeAdminService(context.Context) error { return n.admin.Close() }

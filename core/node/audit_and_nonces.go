@@ -35,7 +35,8 @@ func (n *Node) openAudit(ctx context.Context) error {
 	n.audit = audit.New(audit.Config{
 		Conn: conn, Replicas: replicas, Node: n.cfg.Name, File: filepath.Join(n.cfg.Data, auditFile),
 		Now: func() core.Millis { return core.MillisOf(time.Now()) }, Logger: n.log, Records: n.cfg.LogFormat == "json",
-		Key: func() (audit.Signer, bool) { return n.clusterKey.get() },
+		Key:     func() (audit.Signer, bool) { return n.clusterKey.get() },
+		LastSeq: func() (uint64, bool) { return n.bus.LastSeq(audit.Stream) },
 	})
 	if err := n.audit.Open(ctx); err != nil { // before the goroutine of the nonces: a part that fails is not closed
 		return err

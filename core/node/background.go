@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"unibus/core"
 )
 
 // background is a part's goroutines, which end together.
@@ -38,10 +40,10 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// repeat calls f at once and then after each pause, until ctx ends.
-func repeat(ctx context.Context, pause time.Duration, f func()) {
+// repeat calls f at once and then at each core.UntilTick, until ctx ends.
+func repeat(ctx context.Context, every time.Duration, f func()) {
 	for ctx.Err() == nil {
 		f()
-		sleep(ctx, pause)
+		sleep(ctx, core.UntilTick(every))
 	}
 }

@@ -27,6 +27,16 @@ func (n *Node) closeBackups(context.Context) error { return n.backups.Close() }
 // backup writes the store that this node serves to a new file: the rows of the buckets, or
 // the SQLite file as it is.
 func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
+	return n.makeBackup(ctx, path, rows, openCopy)
+}
+
+// backupToRehearse is backup without reading the file back: its rehearsal restores it, and compares
+// every row with the digests.
+func (n *Node) backupToRehearse(ctx context.Context, path string, rows func(int)) (core.Backup, error) {
+	return n.makeBackup(ctx, path, rows, nil)
+}
+
+func (n *Node) makeBackup(ctx context.Context, path string, rows func(int), readBack func(context.Context, string) (migrate.BackupReader, error)) (core.Backup, error) {
 	s, err := n.storeHandle.Store()
 	if err != nil {
 		return core.Backup{}, err
@@ -43,7 +53,7 @@ func (n *Node) backup(ctx context.Context, path string, rows func(int)) (core.Ba
 		made, err = sqlite.Create(ctx, path)
 		return newFile{made}, err
 	}
-	x := migrate.Export{From: from, Create: create, Open: openCopy, Rows: func(_ core.Table, n int) { rows(n) }}
+	x := migrate.Export{From: from, Create: create, Open: readBack, Rows: func(_ core.Table, n int) { rows(n) }}
 	b, sums, err := x.Run(ctx, path)
 	if err != nil {
 		return core.Backup{}, err

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,9 +10,12 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 	"unibus/core/config"
+	"unibus/core/doctor"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
+	"unibus/core/store/storetest"
 )
 
 // TestVerifyFindsABitFlippedOnAFollower: while other tables are copied, one bit of a row
@@ -88,6 +92,69 @@ func TestRollbackFindsABitFlippedOnTheLeader(t *testing.T) {
 		t.Errorf("a key that %s cannot read: %v", c.Configs[leader].Name, st.Error)
 	}
 	c.WaitServing(core.BackendKV, 0, 1, 2)
+}
+
+// TestDoctorFindsABitFlippedUnderAWarmCache: a bit flips on a follower's disk while its server has
+// the block in memory and is asked for it all the time, so that every replica answers the same.
+// The doctor names the node, the bucket and the key; the verdict names the disk, and a restart
+// of that node repairs it.
+func TestDoctorFindsABitFlippedUnderAWarmCache(t *testing.T) {
+	t.Parallel()
+	c := nodetest.Start(t, nodetest.Config{Store: "kv"})
+	c.WaitServing(core.BackendKV, 0, 1, 2)
+	cl := c.Client(0, c.Admin)
+	var ids []core.UserID
+	for range 20 {
+		ids = append(ids, storetest.NewUserID(t))
+		if _, err := cl.UserAdd(t.Context(), core.User{ID: ids[len(ids)-1], Role: core.RoleMember, Status: core.UserActive}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(name string) doctor.Check {
+		t.Helper()
+		r, err := cl.Doctor(t.Context(), admin.DoctorRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Checks[slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Name == name })]
+	}
+	if k := check("disk.UNIBUS_users"); k.State != doctor.OK {
+		t.Fatalf("before: %+v", k)
+	}
+	follower := followerOf(t, c, cl, core.TableUsers.Bucket())
+	node, key := c.Configs[follower].Name, string(ids[7])
+	nodetest.FlipBit(t, c.Configs[follower].Data, core.TableUsers, key)
+	if k := check("replicas.UNIBUS_users"); k.State != doctor.OK {
+		t.Errorf("the server reads its disk by itself now: %+v", k)
+	}
+	k := check("disk.UNIBUS_users")
+	if k.State != doctor.Wrong || len(k.Faults) != 1 || k.Faults[0].Node != node || k.Faults[0].Key != key || !strings.Contains(k.Next, "restart unibusd on "+node) {
+		t.Errorf("with a bit of %s flipped on %s: %+v", key, node, k)
+	}
+	found := func(st admin.Status) bool {
+		return slices.ContainsFunc(st.Judgment.Findings, func(f cluster.Finding) bool {
+			return f.About == "node."+node && strings.Contains(f.Text, "The disk of "+node+" holds 1 record of users")
+		})
+	}
+	nodetest.Wait(t, 30*time.Second, func() error {
+		if st, err := cl.Status(t.Context()); err != nil || !found(st) {
+			return fmt.Errorf("the verdict does not name the disk: %v", err)
+		}
+		return nil
+	})
+	if follower == 0 {
+		cl = c.Client(1, c.Admin)
+	}
+	if err := errors.Join(c.Nodes[follower].Close(), c.Open(follower)); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Wait(t, 60*time.Second, func() error {
+		r, err := cl.Doctor(t.Context(), admin.DoctorRequest{ReplicasOnly: true})
+		if err == nil && r.Worst() != doctor.OK {
+			err = fmt.Errorf("%+v", r.Checks)
+		}
+		return err
+	})
 }
 
 // cacheOf is how long a server keeps a block in memory after a write. The block is intact there.

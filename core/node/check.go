@@ -14,6 +14,7 @@ import (
 	"unibus/core/config"
 	"unibus/core/migrate"
 	"unibus/core/store/sqlite"
+	"unibus/core/webhook"
 )
 
 // Check opens what a configuration names, as a node that starts would, and changes
@@ -31,6 +32,11 @@ func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(cfg.Webhooks) > 0 {
+		if _, err := webhook.ReadSecret(cfg.WebhookSecretFile); err != nil {
+			return nil, err
+		}
+	}
 	warnings = append(clients, route...)
 	for _, f := range cluster.Exposed([]cluster.Info{{Name: cfg.Name, Loopback: config.Loopback(cfg.Listen), TLS: cfg.TLS(), BusAuth: cfg.BusAuth}}) {
 		warnings = append(warnings, f.Text+" "+f.Next)
@@ -38,8 +44,29 @@ func Check(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if cfg.MetricsListen != "" && !config.Loopback(cfg.MetricsListen) {
 		warnings = append(warnings, "Other machines can read this node's metrics at "+cfg.MetricsListen+", which have no login. Let only the monitoring reach them.")
 	}
+	backups, err := checkBackups(cfg)
+	if err != nil {
+		return nil, err
+	}
+	warnings = append(warnings, backups...)
 	if len(cfg.Operators) == 0 {
 		warnings = append(warnings, "There is no operator: no person can look at this node or change anything. Add one with --operator NKEY:ROLE:NAME")
+	}
+	return warnings, nil
+}
+
+// checkBackups reads the keys of scheduled backups, and looks for the directory. A node
+// starts without the directory: it may not be mounted yet.
+func checkBackups(cfg config.Node) (warnings []string, err error) {
+	settings, err := scheduleSettings(cfg)
+	if err != nil || settings.To == nil {
+		return nil, err
+	}
+	if cfg.BackupDir == "" {
+		return nil, nil
+	}
+	if info, err := os.Stat(cfg.BackupDir); err != nil || !info.IsDir() {
+		warnings = append(warnings, "The directory of backups, "+cfg.BackupDir+", is not there. No backup is made before it is.")
 	}
 	return warnings, nil
 }

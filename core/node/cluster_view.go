@@ -7,6 +7,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/core/events"
 	"unibus/core/migrate"
 )
 
@@ -19,10 +20,18 @@ type clusterView struct{ n *Node }
 // View is at most a quarter of a second old.
 func (v clusterView) View(ctx context.Context) cluster.View { return v.n.observer.Fresh(ctx) }
 
-// Events returns events of this node's recorder.
+// Events returns events of this node's recorder. From the beginning, they are those of before the
+// node's start as well, as far as these are recorded.
 func (v clusterView) Events(since uint64, limit int) []cluster.Event {
-	return v.n.recorder.Since(since, limit)
+	own := v.n.recorder.Since(since, limit)
+	if since > 0 || len(own) > 0 && own[0].Seq > 1 || limit <= len(own) {
+		return own
+	}
+	return append(v.n.events.LinesBefore(core.MillisOf(v.n.started), limit-len(own)), own...)
 }
+
+// History returns a page of the events of the cluster.
+func (v clusterView) History(q events.Query) events.Page { return v.n.events.Page(q) }
 
 // Note tells every node's recorder what an operator did.
 func (v clusterView) Note(level cluster.Level, about, text string) {
@@ -40,13 +49,14 @@ func (n *Node) openObserver(context.Context) error {
 	n.observer = cluster.New(cluster.Config{
 		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes, Changes: n.membership.all,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
-		Streams: known, OnView: n.onView(n.saveStreamTimes(known)),
+		Streams: known, OnView: n.onView(n.saveStreamTimes(known)), Beat: n.heartbeatFunc(),
 	})
 	n.routes.observer.Store(n.observer)
 	ctx := n.observing.start()
 	n.observing.run(func() { n.observer.Run(ctx) })
 	if n.cfg.Clustered() {
 		n.observing.run(func() { n.routes.run(ctx) })
+		n.observing.run(func() { n.removeReturnedPeers(ctx) })
 	}
 	return nil
 }
@@ -57,7 +67,9 @@ func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
 		save(v)
 		n.seenDuplicates.Store(&v.DuplicateNames)
 		n.routes.see(v)
+		n.bus.SetOldRoutes(cluster.OldRoutes(v, time.Now()))
 		n.repeats.flush(time.Now())
+		n.observeEvents(v)
 		if err := cluster.ProtocolConflict(v, n.cfg.Name); err != nil {
 			n.fail(err)
 		}
@@ -86,7 +98,11 @@ func (n *Node) facts() cluster.Facts {
 	if st := v.migration; st != nil && !st.AuthorityUnsettled() && (st.Active() || st.State == migrate.StateCutover || st.State == migrate.StateRollback) {
 		f.Moving = string(st.State)
 	}
+	if st := v.migration; st != nil && st.State == migrate.StateSoak {
+		f.Soak = &cluster.Soak{Node: st.Node, Since: st.Since}
+	}
 	f.DuplicateNames, f.Maintenance = n.duplicateNames(), n.activeMaintenance()
+	f.Backups = n.backupRecord()
 	return f
 }
 

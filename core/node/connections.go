@@ -11,7 +11,7 @@ import (
 
 // connections are the node's own to its bus, one for each identity.
 type connections struct {
-	system, store, admin, peer, audit, control *nats.Conn
+	system, store, admin, peer, audit, events, control *nats.Conn
 }
 
 func (n *Node) openConnections(context.Context) error {
@@ -25,6 +25,7 @@ func (n *Node) openConnections(context.Context) error {
 		{&n.conns.admin, n.identities.admin, "operators' service"},
 		{&n.conns.peer, n.identities.peer, "peers"},
 		{&n.conns.audit, n.identities.audit, "audit"},
+		{&n.conns.events, n.identities.events, "events"},
 		{&n.conns.control, n.identities.control, "control service"},
 	} {
 		nc, err := n.bus.InProcess(c.id, nats.Name("unibusd "+c.name))
@@ -37,7 +38,7 @@ func (n *Node) openConnections(context.Context) error {
 }
 
 func (n *Node) closeConnections(context.Context) error {
-	for _, nc := range []*nats.Conn{n.conns.control, n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
+	for _, nc := range []*nats.Conn{n.conns.control, n.conns.events, n.conns.audit, n.conns.peer, n.conns.admin, n.conns.store, n.conns.system} {
 		if nc != nil {
 			nc.Close()
 		}

@@ -123,7 +123,10 @@ func (n *Node) newMigration() error {
 	if err := os.MkdirAll(n.backupDir(), 0o700); err != nil {
 		return core.Errorf(core.KindFailed, "the directory for backups cannot be created: %w", err)
 	}
-	n.controlRecord = kv.NewControl(kv.ControlConfig{Conn: n.conns.store, Replicas: internalReplicas(n.cfg.Replicas, n.cfg.Size()), Budget: openTimeout, Logger: n.log})
+	n.controlRecord = kv.NewControl(kv.ControlConfig{
+		Conn: n.conns.store, Replicas: internalReplicas(n.cfg.Replicas, n.cfg.Size()), Budget: openTimeout, Logger: n.log,
+		LastSeq: func() (uint64, bool) { return n.bus.LastSeq("KV_" + kv.ControlBucket) },
+	})
 	n.selector.kv = kv.New(kv.Config{
 		Conn: n.conns.store, Replicas: n.cfg.Replicas, Nodes: n.fixedSize(), Budget: openTimeout, Logger: n.log,
 		Node: n.cfg.Name, TempDir: filepath.Join(n.cfg.Data, "tmp"), OnChange: n.sessions.onStoreChange, OnAlarm: n.sessions.alarmed,

@@ -62,7 +62,7 @@ func openDir(path string) *os.File {
 
 func (n *Node) compareWithDisk() {
 	n.restoreLists()
-	now := &cluster.DiskComparison{Certificates: servedCertificates(n.bus.Certificates()), Files: n.misplacedFiles(), Disks: n.disks()}
+	now := &cluster.DiskComparison{Certificates: servedCertificates(n.bus.Certificates()), Files: n.misplacedFiles(), Disks: n.disks(), Damaged: n.blocks.found()}
 	if names := n.needRestart.Load(); names != nil {
 		now.NeedRestart = *names
 	}

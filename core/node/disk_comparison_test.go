@@ -149,7 +149,7 @@ func TestEmptiedFollowerIsMentioned(t *testing.T) {
 	cl := c.Client(0, c.Admin)
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := cl.Status(t.Context())
-		if err == nil && (len(st.InternalBuckets) < 3 || st.Judgment.Verdict != cluster.Healthy) {
+		if err == nil && (len(st.InternalBuckets) < 4 || st.Judgment.Verdict != cluster.Healthy) {
 			err = fmt.Errorf("%s", st.Judgment.Sentence)
 		}
 		return err

@@ -3,11 +3,14 @@ package node
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"unibus/core"
 	"unibus/core/admin"
+	"unibus/core/cluster"
 	"unibus/core/doctor"
+	"unibus/core/seal"
 )
 
 // controlPlaneChecker checks the buckets for the operators' service. It reads everything,
@@ -51,12 +54,41 @@ func (c controlPlaneChecker) Check(ctx context.Context, req admin.DoctorRequest)
 		replicas = onlineReplicas{store, c.n.observer.Fresh(ctx).IsSilent}
 	}
 	checks := doctor.CheckReplicas(ctx, replicas)
+	if !req.OnlineOnly { // else a node is being replaced, and is not to wait for the disks
+		checks = append(checks, doctor.CheckBlocks(ctx, nodeBlocks{replicas, c.n})...)
+	}
 	switch {
 	case req.ReplicasOnly:
+		return checks, nil
 	case c.n.selector.serving().Backend == core.BackendKV:
-		checks = append(checks, doctor.CheckRows(ctx, store)...)
+		checks = append(checks, doctor.CheckRows(ctx, store, seal.VerifyProofs)...)
 	default: // the buckets are no control plane now: what they hold is older, or half of it
 		checks = append(checks, doctor.Check{Name: "rows", State: doctor.Skipped, Text: c.n.cfg.Name + " does not serve the control plane from KV"})
 	}
-	return checks, nil
+	return append(checks, versionsCheck(c.n.observer.Fresh(ctx))), nil
+}
+
+// versionsCheck compares the versions of all nodes. Those that work together are not wrong,
+// as in status, and are named.
+func versionsCheck(v cluster.View) doctor.Check {
+	out := doctor.Check{Name: "versions", State: doctor.OK, Text: "all nodes run the same version"}
+	if found := cluster.JudgeVersions(v); len(found) > 0 {
+		worst := found[0]
+		out.Text, out.Next = strings.TrimSuffix(worst.Text, "."), worst.Next
+		if worst.Level != cluster.Note {
+			out.State, out.Means = doctor.Wrong, "rows of the newer release are refused there, or misread"
+			return out
+		}
+	}
+	var silent []string
+	for _, n := range v.Nodes {
+		if n.Info == nil || v.IsSilent(n.Name) {
+			silent = append(silent, n.Name)
+		}
+	}
+	if len(silent) > 0 {
+		out.State, out.Next = doctor.Unknown, "start what is down, and check again: unibusd doctor"
+		out.Text += "; nothing is known of " + strings.Join(silent, ", ")
+	}
+	return out
 }

@@ -160,7 +160,7 @@ func TestSecondNodeThatJoinsLaterIsCritical(t *testing.T) {
 		return nil
 	})
 	const began = "began with an empty data directory"
-	events, err := clients[0].Events(t.Context(), admin.EventsRequest{})
+	events, err := clients[0].EventsOf(t.Context(), "n1", admin.EventsRequest{})
 	if err != nil || !slices.ContainsFunc(events.Events, func(e cluster.Event) bool { return e.About == "node.n2" && e.Text == began }) {
 		t.Fatalf("n1 saw no other data directory of n2: %+v, %v", events, err)
 	}

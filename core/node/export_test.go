@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -61,3 +63,27 @@ const RecordTimeout = recordTimeout
 
 // Observe returns a View of an observation that begins now.
 func (n *Node) Observe(ctx context.Context) (cluster.View, error) { return n.observer.Next(ctx) }
+
+// ObservedState is what a node's heartbeat says.
+func ObservedState(n *Node) string { return n.observedState() }
+
+// LastSeq is the last sequence of a node's own replica of a stream.
+func LastSeq(n *Node, stream string) (uint64, bool) { return n.bus.LastSeq(stream) }
+
+// OperatorNames are those of the operators in force, in order.
+func (n *Node) OperatorNames() string {
+	var names []string
+	for _, op := range *n.operators.Load() {
+		names = append(names, op.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}
+
+// ConfigFault is why the configuration file is not in use; "" where it is.
+func (n *Node) ConfigFault() string {
+	if f := n.configFault.Load(); f != nil {
+		return f.text
+	}
+	return ""
+}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"unibus/core"
 	"unibus/core/store/sqlite"
 )
 
@@ -36,7 +37,7 @@ func (f *fileFingerprint) run(ctx context.Context, open func() *sqlite.Store) {
 		if file := open(); file != nil {
 			pause = f.update(ctx, file)
 		}
-		sleep(ctx, pause)
+		sleep(ctx, core.UntilTick(pause))
 	}
 }
 

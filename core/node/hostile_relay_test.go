@@ -80,7 +80,7 @@ func newRelay(t *testing.T, c *nodetest.Cluster, secure bool) (*relay, *tls.Conf
 // pass joins a client to the node.
 func (r *relay) pass(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	node, err := net.Dial("tcp", r.target)
+	node, err := net.DialTimeout("tcp", r.target, 5*time.Second)
 	if err != nil {
 		return
 	}

@@ -19,6 +19,7 @@ type identities struct {
 	admin   keys.Identity // answers operators: may publish to inboxes and events alone
 	peer    keys.Identity // asks the other nodes, and answers them
 	audit   keys.Identity // appends to the audit
+	events  keys.Identity // appends to the history of events
 	control keys.Identity // answers users: may publish to inboxes and rooms' events alone
 }
 
@@ -33,6 +34,7 @@ func (n *Node) openIdentities(context.Context) error {
 		{&n.identities.admin, auth.GrantAdminService()},
 		{&n.identities.peer, auth.GrantPeer()},
 		{&n.identities.audit, auth.GrantAudit(n.cfg.Name)},
+		{&n.identities.events, auth.GrantEvents(n.cfg.Name)},
 		{&n.identities.control, auth.GrantControlService()},
 	} {
 		id, err := keys.GenerateIdentity()

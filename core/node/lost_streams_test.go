@@ -32,7 +32,7 @@ func TestLostStreamsAreCritical(t *testing.T) {
 			cl := ready(t, c, 0)
 			nodetest.Wait(t, 30*time.Second, func() error {
 				st, err := cl.Status(t.Context())
-				if err == nil && (st.Judgment.Verdict == cluster.Critical || len(st.InternalBuckets) < 3) {
+				if err == nil && (st.Judgment.Verdict == cluster.Critical || len(st.InternalBuckets) < 4) {
 					err = fmt.Errorf("%s, %d streams", st.Judgment.Sentence, len(st.InternalBuckets))
 				}
 				return err
@@ -48,7 +48,7 @@ func TestLostStreamsAreCritical(t *testing.T) {
 				lost(t, cl, "UNIBUS_users", "every bucket")
 			}
 			nodetest.Wait(t, 10*time.Second, func() error { // the view is published before its events
-				events, err := cl.Events(t.Context(), admin.EventsRequest{})
+				events, err := cl.EventsOf(t.Context(), c.Configs[0].Name, admin.EventsRequest{})
 				if err == nil && !slices.ContainsFunc(events.Events, func(e cluster.Event) bool { return e.Level == cluster.Critical && e.About == "UNIBUS_control" }) {
 					err = fmt.Errorf("no event tells of it: %+v", events.Events)
 				}

@@ -10,6 +10,7 @@ import (
 	"unibus/core/admin"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/events"
 	"unibus/core/jsapi"
 )
 
@@ -117,9 +118,9 @@ func (n *Node) moveReplica(ctx context.Context, v cluster.View) {
 	}
 }
 
-// streamOf is the stream of a bucket, or of the audit, which is a stream itself.
+// streamOf is the stream of a bucket, or a group that is a stream itself: the audit and the events.
 func streamOf(group string) string {
-	if group == audit.Stream {
+	if group == audit.Stream || group == events.Stream {
 		return group
 	}
 	return "KV_" + group

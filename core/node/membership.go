@@ -35,9 +35,27 @@ func (m *membership) checkSpace(node string) error {
 	return nil
 }
 
+// checkSpaceToAdd is checkSpace for a node that is added. The list keeps room for the removal
+// of every node, configured ones included: a node that is lost must be replaceable.
+func (m *membership) checkSpaceToAdd(node string, configured []string) error {
+	needed := map[string]bool{node: true}
+	for _, name := range configured {
+		needed[name] = true
+	}
+	for _, c := range m.all() {
+		needed[c.Name] = true
+	}
+	if len(needed) > maxNodeRecords {
+		return errMembershipFull()
+	}
+	return nil
+}
+
+// errMembershipFull has a next step without which the list only grows: a list that one node
+// forgets it learns again from the others, so that all of them forget it at the same time.
 func errMembershipFull() error {
-	return core.Errorf(core.KindRefused, "%d nodes were added or removed by command, and a cluster remembers no more than that", maxNodeRecords).
-		WithNext("set nodes = [\"n1\", …] on every node to the nodes that it shall have, and restart them one after the other")
+	return core.Errorf(core.KindRefused, "a cluster remembers %d nodes, those that it has and those that were added and removed, and no more", maxNodeRecords).
+		WithNext("set nodes = [\"n1\", …] on every node to the nodes that the cluster has now, stop all of them, move %s in each data directory aside, and start them", membershipFile)
 }
 
 // put adds a change that was decided here. Without it on disk it does not count.

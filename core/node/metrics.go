@@ -39,7 +39,7 @@ func (n *Node) sample(ctx context.Context) metrics.Sample {
 	counts, traffic := n.bus.Admissions(), n.bus.Traffic()
 	s := metrics.Sample{
 		View: v, Judgment: cluster.Judge(v, time.Now()), Self: n.info(),
-		Admitted: map[string]uint64{}, Denied: map[string]uint64{}, Traffic: metrics.Traffic(traffic),
+		Admitted: map[string]uint64{}, Denied: map[string]uint64{}, Traffic: metrics.Traffic(traffic), OpenIncidents: n.events.OpenIncidents(),
 	}
 	for kind, c := range counts.Admitted {
 		s.Admitted[string(kind)] = c

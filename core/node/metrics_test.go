@@ -88,7 +88,13 @@ func wantReady(t *testing.T, addr string, status int, text string) {
 func metered(t testing.TB, cfg nodetest.Config) (*nodetest.Cluster, string) {
 	t.Helper()
 	cfg.Store = core.BackendKV
-	cfg.Before = func(c *nodetest.Cluster) { c.Configs[0].MetricsListen = "127.0.0.1:0" }
+	before := cfg.Before
+	cfg.Before = func(c *nodetest.Cluster) {
+		c.Configs[0].MetricsListen = "127.0.0.1:0"
+		if before != nil {
+			before(c)
+		}
+	}
 	c := nodetest.Start(t, cfg)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	return c, c.Nodes[0].MetricsAddr()
@@ -99,7 +105,7 @@ func TestMetricsFollowTheCluster(t *testing.T) {
 	t.Parallel()
 	c, addr := metered(t, nodetest.Config{})
 	until(t, addr, scrape{
-		"unibus_verdict": 0, "unibus_meta_leader": 1, "unibus_meta_peers_online": 3, `unibus_node_up{node="n3"}`: 1, `unibus_serving{backend="kv"}`: 1,
+		"unibus_verdict": 0, "unibus_incidents_open": 0, "unibus_meta_leader": 1, "unibus_meta_peers_online": 3, `unibus_node_up{node="n3"}`: 1, `unibus_serving{backend="kv"}`: 1,
 		`unibus_bucket_replica_current{bucket="UNIBUS_users",node="n2"}`: 1, `unibus_bucket_leader{bucket="UNIBUS_audit"}`: 1,
 	})
 	wantReady(t, addr, http.StatusOK, "ready")
@@ -150,7 +156,20 @@ func TestAlerts(t *testing.T) {
 	if promtool == "" {
 		t.Skip("PROMTOOL is not set: run `make alerts`")
 	}
-	c, addr := metered(t, nodetest.Config{TLS: true, CertCheck: time.Millisecond})
+	backups := filepath.Join(t.TempDir(), "backups")
+	nodetest.MkdirAll(t, backups)
+	c, addr := metered(t, nodetest.Config{TLS: true, CertCheck: time.Millisecond, Before: func(c *nodetest.Cluster) {
+		for i := range c.Configs {
+			c.Configs[i].BackupDir, c.Configs[i].BackupEvery = backups, "1h"
+		}
+	}})
+	until(t, addr, scrape{"unibus_backup_failures": 0, "unibus_backup_interval_seconds": 3600})
+	nodetest.Wait(t, 30*time.Second, func() error {
+		if entries, err := os.ReadDir(backups); err != nil || len(entries) != 1 {
+			return fmt.Errorf("%v, %w", entries, err)
+		}
+		return nil
+	})
 	healthy := settled(t, addr)
 	rules := alertRules{t: t, promtool: promtool, healthy: healthy}
 	rules.fire(healthy)
@@ -168,6 +187,17 @@ func TestAlerts(t *testing.T) {
 	}
 	rules.healthy = settled(t, addr)
 	rules.fire(full, "UnibusDiskFilling")
+
+	if err := os.Rename(backups, backups+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Client(0, c.Admin).BackupNow(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	failed := until(t, addr, scrape{"unibus_backup_failures": 1})
+	rules.fire(failed) // one failure is tried again
+	failed["unibus_backup_age_seconds"] += 2 * failed["unibus_backup_interval_seconds"]
+	rules.fire(failed, "UnibusBackupOld")
 
 	writeDayCertificate(t, c, 5*time.Hour)
 	rules.fire(until(t, addr, scrape{"unibus_verdict": 1}), "UnibusCertificateEnds", "UnibusDegraded")

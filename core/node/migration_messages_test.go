@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/core/keys"
 	"unibus/core/migrate"
 	"unibus/core/nodetest"
@@ -42,6 +43,9 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	allHeard(t, from, to, heard, end())
+	for i := range c.Nodes { // each node's status says that there is a way back
+		awaitSoak(t, c.Client(i, c.Admin), "n1")
+	}
 
 	t.Log("rollback")
 	end = talk(from, room.ID, ana)
@@ -50,10 +54,23 @@ func TestMovesLoseNoMessage(t *testing.T) {
 	}
 	waitForState(t, cl, migrate.StateRolledBack)
 	c.WaitServing(core.BackendSQLite, 0)
+	awaitSoak(t, cl, "")
 	allHeard(t, from, to, heard, end())
 	if !from.IsConnected() || !to.IsConnected() {
 		t.Errorf("still connected: %v, %v", from.IsConnected(), to.IsConnected())
 	}
+}
+
+// awaitSoak waits until a node says which one keeps the file for a rollback, or that none does.
+func awaitSoak(t *testing.T, cl *admin.Client, node string) {
+	t.Helper()
+	nodetest.Wait(t, 10*time.Second, func() error {
+		st, err := cl.Status(t.Context())
+		if keeps := st.Soak; err == nil && (keeps == nil) != (node == "") || keeps != nil && keeps.Node != node {
+			err = fmt.Errorf("in soak: %+v", keeps)
+		}
+		return err
+	})
 }
 
 // subscribe subscribes to a room.

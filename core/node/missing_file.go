@@ -53,7 +53,7 @@ const missingFilePoll = 2 * time.Second
 // was missing or damaged when it was to be served.
 func (n *Node) awaitMissingFile(ctx context.Context) {
 	for ctx.Err() == nil {
-		sleep(ctx, missingFilePoll)
+		sleep(ctx, core.UntilTick(missingFilePoll))
 		path := n.missingFile()
 		if path == "" || !isIntact(ctx, path) {
 			continue

@@ -22,10 +22,12 @@ import (
 	"unibus/core/cluster"
 	"unibus/core/config"
 	"unibus/core/control"
+	"unibus/core/events"
 	"unibus/core/keys"
 	"unibus/core/metrics"
 	"unibus/core/migrate"
 	"unibus/core/store/kv"
+	"unibus/core/webhook"
 )
 
 // Config is everything a node needs to know.
@@ -37,6 +39,8 @@ type Config struct {
 	Hangup  <-chan os.Signal // Run reads the operators again at each; nil: never
 	LogFile *os.File         // where Log writes, to tell when it was deleted; nil: not a file
 
+	SeenEvery time.Duration // between two writes of when users had a session last; 0: 10 min
+	OldKeys   time.Duration // between two passes that delete old sealed keys; 0: 6 h
 	CertCheck time.Duration // the shortest time between two checks of a certificate file; 0: 2 s
 }
 
@@ -58,20 +62,27 @@ type Node struct {
 	bus         *bus.Server
 	conns       connections
 	sessions    *sessions
+	lastSeen    lastSeen
+	retention   keyRetention
 	soft        *softAdmissions
 
 	// The cluster.
 	recorder       cluster.Recorder
+	events         *events.Log
+	webhooks       *webhook.Sender // nil without a webhook
+	recorded       uint64          // the last line of the recorder that events have; of the observer's goroutine
 	observer       *cluster.Observer
 	observing      background
 	peers          *peers
 	routes         *routeWatch
 	repeats        *repeatFilter                           // of the log
+	logRing        *ringState                              // the end of the log
 	unit           string                                  // of the service manager
 	seenDuplicates atomic.Pointer[[]cluster.DuplicateName] // by the last observation
 	clusterKey     *clusterKey
 	dataIDs        dataIDs
 	diskCompare    diskComparer
+	blocks         blockReadings
 
 	membership    membership
 	maintenance   replicatedList[core.Maintenance]
@@ -92,6 +103,12 @@ type Node struct {
 	nonces  clusterNonces
 	replay  *auth.Replay // of operators' requests
 	backups *backup.Server
+
+	restores *backup.ClusterRestorer // nil without routes
+
+	schedule   atomic.Pointer[backup.Scheduler] // nil before it is opened; the observer asks earlier
+	scheduling background
+
 	admin   *admin.Service
 	control *control.Service
 	metrics *metrics.Server // nil without --metrics-listen
@@ -125,12 +142,14 @@ func New(cfg Config) *Node {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	repeats := newRepeatFilter(cfg.Log.Handler())
+	ring := newLogRing(cfg.Log.Handler())
+	repeats := newRepeatFilter(ring)
 	n := &Node{
-		cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, unit: serviceUnit(),
+		cfg: cfg, log: slog.New(repeats).With("node", cfg.Name), repeats: repeats, logRing: ring.state, unit: serviceUnit(),
 		failed: make(chan error, 1), started: time.Now(), protocols: core.OwnProtocols(),
 	}
-	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx) })
+	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context, others []string) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx, others...) })
+	n.routes.learned.hosts = func() map[string]string { return n.bus.PeerHosts() }
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)
 	n.operators.Store(&operators)
@@ -157,6 +176,7 @@ func (n *Node) parts() []part {
 		part{"bus", n.openBus, n.closeBus},
 		part{"connections", n.openConnections, n.closeConnections},
 		part{"peers", n.openPeers, n.closePeers},
+		part{"events", n.openEvents, n.closeEvents}, // before the observer, which hands them what it sees
 		part{"observer", n.openObserver, n.closeObserver},
 	)
 	if n.cfg.Clustered() {
@@ -167,11 +187,16 @@ func (n *Node) parts() []part {
 	return append(parts,
 		part{"maintenance", n.openMaintenance, n.closeMaintenance},           // after the observer, which says what this node leads
 		part{"sessions", n.openSessions, n.closeSessions},                    // after bus and store: it compares the two
+		part{"last seen", n.openLastSeen, n.closeLastSeen},                   // after the bus, whose sessions it records
 		part{"cluster key", n.openClusterKey, n.closeClusterKey},             // before the services, which prove it
 		part{"audit", n.openAudit, n.closeAudit},                             // before the service whose every action it records
 		part{"backup server", n.openBackups, n.closeBackups},                 // before the service that hands the backups out
+		part{"restores", n.openRestores, n.closeRestores},                    // before the service that brings them
+		part{"scheduled backups", n.openSchedule, n.closeSchedule},           // before the service that asks for one, and after the key that signs them
 		part{"control service", n.openControlService, n.closeControlService}, // after sessions, which it ends, and the nonces, which it shares
+		part{"key retention", n.openKeyRetention, n.closeKeyRetention},       // after the store, of which it deletes
 		part{"operators' service", n.openAdminService, n.closeAdminService},
+		part{"reading of the blocks", n.openBlockReading, n.closeBlockReading},
 		part{"comparison with the disk", n.openDiskComparison, n.closeDiskComparison}, // after all that is compared
 		part{"operators", n.openOperators, n.closeOperators},                          // it ends sessions and tells the peers
 		part{"metrics", n.openMetrics, n.closeMetrics},                                // last: they show all of it
@@ -243,7 +268,7 @@ func (n *Node) wait(ctx context.Context) error {
 		case cause := <-n.failed:
 			return cause
 		case <-n.cfg.Hangup:
-			if err := n.reload(); err != nil {
+			if err := n.reloadSettled(ctx); err != nil {
 				n.log.Error("the configuration cannot be used; the operators stay as they are", "error", err)
 			}
 		}

@@ -35,7 +35,7 @@ func (n *Node) info() cluster.Info {
 	}
 	i.ListsNodes, i.Streams = len(n.cfg.Nodes) > 0, n.storedStreams()
 	i.Membership, i.MembershipUnsaved = n.membership.all(), n.membership.fault()
-	i.Maintenance = n.maintenance.all()
+	i.Maintenance, i.Backups = n.maintenance.all(), n.backupSchedule()
 	if entry, err := n.journal.Load(); err == nil {
 		i.Journal = entry.Authority
 	}
@@ -53,7 +53,7 @@ func (n *Node) info() cluster.Info {
 		i.Host = host
 	}
 	for _, f := range n.bus.FileFaults() {
-		i.FileFaults = append(i.FileFaults, cluster.FileFault{File: f.File, Reason: f.Reason, Since: core.MillisOf(f.Since)})
+		i.FileFaults = append(i.FileFaults, cluster.FileFault{File: f.File, Reason: f.Reason, Next: f.Next, Since: core.MillisOf(f.Since)})
 	}
 	for _, c := range n.bus.Channels() {
 		i.Channels = append(i.Channels, c.String())
@@ -65,6 +65,7 @@ func (n *Node) info() cluster.Info {
 	clients := n.bus.Clients()
 	i.Sessions = &clients
 	i.Hears, i.Routes = n.routes.report()
+	i.OwnRoutes, i.RouteListen = n.routes.own(), n.bus.RouteListen()
 	i.RouteCert, i.Unit, i.Repeated = n.cfg.RouteTLSCert, n.unit, n.repeats.report(time.Now())
 	return i
 }

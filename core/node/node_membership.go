@@ -64,7 +64,7 @@ func (m nodeMembership) claimAddition(ctx context.Context, name string) error {
 	if err := checkNew(m.n.observer.Fresh(ctx), name); err != nil {
 		return err
 	}
-	if err := m.n.membership.checkSpace(name); err != nil {
+	if err := m.n.membership.checkSpaceToAdd(name, m.n.cfg.Nodes); err != nil {
 		return err
 	}
 	if err := m.claim(ctx); err != nil {

@@ -12,7 +12,8 @@ import (
 
 // Remove implements the membership of core/admin. The peer first leaves the meta group, by agreement
 // of a majority, and only then is its name refused: an interrupted call leaves either
-// everything as it was, or a node without a vote. The same call completes it.
+// everything as it was, or a node without a vote. A drained node that runs stops first, and
+// does not start again. The same call completes it.
 func (m nodeMembership) Remove(ctx context.Context, by core.Operator, name string) (admin.NodeChanged, error) {
 	m.n.changingNodes.Lock()
 	defer m.n.changingNodes.Unlock()
@@ -23,7 +24,11 @@ func (m nodeMembership) Remove(ctx context.Context, by core.Operator, name strin
 	change, known := m.n.membership.of(name)
 	if known = known && change.State == core.NodeRemoved; !known {
 		change = core.NodeChange{Name: name, State: core.NodeRemoved, By: by.Name, At: core.MillisOf(time.Now())}
-		if err := m.claimRemoval(ctx, name); err != nil {
+		claim := m.claimRemoval
+		if cluster.RunsDrained(m.n.observer.Fresh(ctx), name) {
+			claim = func(ctx context.Context, _ string) error { return m.retire(ctx, change) }
+		}
+		if err := claim(ctx, name); err != nil {
 			return none, err
 		}
 	}
@@ -60,9 +65,9 @@ func (m nodeMembership) claimRemoval(ctx context.Context, name string) error {
 	return m.n.membership.checkSpace(name) // another node's change may have come meanwhile
 }
 
-// removalSettles is how long a node that has just stopped may still count as heard, and a
-// group may be without a leader for that.
-const removalSettles = 6 * time.Second
+// removalSettles is how long a node that has just stopped may still count as heard, its
+// addresses may be tried, and a group may be without a leader for that.
+const removalSettles = 16 * time.Second
 
 // awaitSafe waits a moment for what time changes. A View from before the call could lack
 // what another node has just changed.

@@ -57,7 +57,10 @@ func (m nodeMembership) Rescue(ctx context.Context, quorum int) (admin.Rescued, 
 	if err != nil {
 		return out, err
 	}
-	out.Survivors = view.Survivors()
+	out.Survivors, out.Loss, out.Node = view.Survivors(), cluster.RescueLoss(view), m.n.cfg.Name
+	if len(out.Loss) > 0 {
+		m.n.log.Warn("the buckets have no leader, and this is what may be lost", "loss", cluster.LossSentences(out.Node, out.Loss))
+	}
 	m.n.log.Warn("the meta group is rescued", "quorum", quorum, "left", out.Survivors, "lost", view.Fenced())
 	if err := m.lowerQuorum(ctx, view, quorum); err != nil {
 		return out, err

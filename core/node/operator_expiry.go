@@ -15,14 +15,12 @@ const expiryPoll = time.Second
 // endExpiredOperators ends the sessions of operators whose keys end while they are
 // connected. The authenticator refuses such a key by the clock, and leaves open sessions.
 func (n *Node) endExpiredOperators(ctx context.Context) {
-	tick := time.NewTicker(expiryPoll)
-	defer tick.Stop()
 	last := core.MillisOf(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(core.UntilTick(expiryPoll)):
 		}
 		now := core.MillisOf(time.Now())
 		for _, op := range *n.operators.Load() {

@@ -74,6 +74,26 @@ func (n *Node) reload() error {
 	return nil
 }
 
+// settleLong bounds the wait for a file that is being written, after a hangup.
+const settleLong = 3 * time.Second
+
+// reloadSettled is reload once the file rests. An operator's tool may send the signal while
+// another one writes. A file that goes on changing is read by watchConfig once it rests.
+func (n *Node) reloadSettled(ctx context.Context) error {
+	if n.cfg.Source != nil && n.cfg.Source.Path() != "" {
+		ctx, cancel := context.WithTimeout(ctx, settleLong)
+		defer cancel()
+		if err := n.cfg.Source.Settle(ctx); err != nil {
+			return err
+		}
+	}
+	err := n.reload()
+	if err == nil {
+		n.log.Info("the configuration was read again")
+	}
+	return err
+}
+
 // configFault is why the configuration file cannot be used, and since when.
 type configFault struct {
 	text  string
@@ -134,9 +154,6 @@ func (n *Node) applyOperators(command string) map[string]int {
 // announceOperatorChanges logs changes of the operators and tells every node's recorder.
 func (n *Node) announceOperatorChanges(changes []string, command string) {
 	if len(changes) == 0 {
-		if command == "" {
-			n.log.Info("the configuration was read again; the operators are the same")
-		}
 		return
 	}
 	text := strings.Join(changes, "; ")
@@ -163,25 +180,45 @@ func (n *Node) closeOperators(context.Context) error {
 	return nil
 }
 
+// configRestless is how long a file may go on changing until that is a fault.
+const configRestless = 10 * time.Second
+
 // watchConfig reloads the file when it differs from the one that was loaded and no longer
-// changes. A change during the start of the node counts too.
+// changes. A change during the start of the node counts too. A file that changes all the
+// time is never read, because it may be half of itself at any moment; status says so.
 func (n *Node) watchConfig(ctx context.Context) {
-	tick := time.NewTicker(configPoll)
-	defer tick.Stop()
-	seen := ""
+	seen, rested, told := "", time.Now(), false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(core.UntilTick(configPoll)):
 		}
 		now := n.cfg.Source.Fingerprint()
-		if now != seen || now == n.cfg.Source.LoadedFingerprint() {
+		if now != seen {
 			seen = now
+			if time.Since(rested) >= configRestless && !told {
+				told = true
+				n.noteRestlessConfig()
+			}
 			continue
 		}
+		rested = time.Now()
+		if now == n.cfg.Source.LoadedFingerprint() && !told {
+			continue
+		}
+		told = false
 		if err := n.reload(); err != nil {
 			n.log.Error("the configuration file has changed and cannot be used; the operators stay as they are", "file", n.cfg.Source.Path(), "error", err)
 		}
 	}
+}
+
+// noteRestlessConfig tells of a file that never rests.
+func (n *Node) noteRestlessConfig() {
+	err := core.Errorf(core.KindUnavailable, "the configuration file %s changes all the time and is not read; the settings of before stay in force", n.cfg.Source.Path())
+	n.reloading.Lock()
+	n.noteConfigFault(err)
+	n.reloading.Unlock()
+	n.log.Error("the configuration file changes all the time and is not read until it rests", "file", n.cfg.Source.Path())
 }

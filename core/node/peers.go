@@ -16,11 +16,15 @@ import (
 // The subjects on which nodes talk to each other, in CONTROL. Operators have no rights on them.
 const (
 	subjectInfo        = "unibus.peer.v1.all.info"        // infoRequest → cluster.Info, from every node
+	subjectHeartbeat   = "unibus.peer.v1.all.heartbeat"   // a cluster.Heartbeat from each node, each second
 	subjectEnded       = "unibus.peer.v1.all.ended"       // endRequest → endReply, once the node has seen the revocation
 	subjectRollout     = "unibus.peer.v1.all.rollout"     // every node answers with its softReply
+	subjectSessions    = "unibus.peer.v1.all.sessions"    // sessionsRequest → sessionsReply
+	subjectEndSession  = "unibus.peer.v1.all.end-session" // sessionEndRequest → sessionEndReply
 	subjectPresent     = "unibus.peer.v1.all.present"     // presenceRequest → presenceReply
 	subjectRemoved     = "unibus.peer.v1.all.removed"     // removalRequest → endReply, once the node refuses the key
 	subjectMembership  = "unibus.peer.v1.all.membership"  // []core.NodeChange → membershipReply, once the node has them
+	subjectRetire      = "unibus.peer.v1.all.retire"      // core.NodeChange → membershipReply, from the named node, which stops
 	subjectMaintenance = "unibus.peer.v1.all.maintenance" // []core.Maintenance → membershipReply, once the node has them
 	subjectClusterKey  = "unibus.peer.v1.all.cluster-key" // clusterKeyRequest → keyReply, from nodes that have the key
 	subjectKeepKey     = "unibus.peer.v1.all.keep-key"    // keyReply → keptReply, once the node keeps the key
@@ -34,6 +38,7 @@ type peers struct {
 	others       func() int // servers beyond them that answer: further ones of a name
 	info         func(infoRequest) cluster.Info
 	recordEvents func([]cluster.Event)
+	hear         func(cluster.Heartbeat)
 
 	// slow are questions whose answer may have to wait. A nil answer is not sent.
 	slow  map[string]answerFunc
@@ -54,16 +59,19 @@ const peerTimeout = 2 * time.Second
 
 func (n *Node) openPeers(context.Context) error {
 	n.peers = &peers{
-		conn: n.conns.peer, size: n.size, others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, slots: make(chan struct{}, slowAnswers),
+		conn: n.conns.peer, size: n.size, others: n.otherRuns, info: n.answerInfo, recordEvents: n.recorder.Record, hear: n.hearHeartbeat, slots: make(chan struct{}, slowAnswers),
 		slow: map[string]answerFunc{
 			subjectEnded:   n.sessions.answerEnded,
 			subjectRemoved: n.answerRemoval,
+			subjectRetire:  n.answerRetirement,
 			subjectMembership: func(_ context.Context, body []byte) any {
 				return answerRecords(n, body, n.addMembership, n.membership.fault)
 			},
 			subjectMaintenance: func(_ context.Context, body []byte) any {
 				return answerRecords(n, body, n.addMaintenance, n.maintenance.fault)
 			},
+			subjectSessions:   n.sessions.answerSessions,
+			subjectEndSession: n.sessions.answerEndSession,
 			subjectRollout:    func(ctx context.Context, _ []byte) any { return n.softReply(ctx) },
 			subjectClusterKey: n.clusterKey.share,
 			subjectKeepKey:    n.clusterKey.keep,
@@ -71,6 +79,7 @@ func (n *Node) openPeers(context.Context) error {
 		},
 	}
 	maps.Copy(n.peers.slow, newFileReader(n).answers())
+	n.peers.slow[fileSubject(n.cfg.Name, questionBlocks)] = n.answerBlocks
 	return n.peers.open()
 }
 
@@ -88,6 +97,12 @@ func (p *peers) open() error {
 			_ = json.Unmarshal(m.Data, &q) // an older node asks nothing in particular
 			if body, err := json.Marshal(p.info(q)); err == nil {
 				_ = m.Respond(body) // without it the asking node shows this one as silent
+			}
+		},
+		subjectHeartbeat: func(m *nats.Msg) {
+			var b cluster.Heartbeat
+			if err := json.Unmarshal(m.Data, &b); err == nil {
+				p.hear(b)
 			}
 		},
 		subjectEvents: func(m *nats.Msg) {

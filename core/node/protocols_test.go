@@ -2,6 +2,8 @@ package node_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"unibus/core"
 	"unibus/core/admin"
 	"unibus/core/cluster"
+	"unibus/core/doctor"
 	"unibus/core/node"
 	"unibus/core/nodetest"
 )
@@ -35,6 +38,7 @@ func TestReleasesSideBySide(t *testing.T) {
 		_, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(ending), Expires: end})
 		return err
 	})
+	doctorNames(t, cl, doctor.OK, "all nodes run the same version")
 	if err := c.Nodes[2].Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +76,34 @@ func TestReleasesSideBySide(t *testing.T) {
 func revokeBesideOlder(t *testing.T, cl *admin.Client, id string, end core.Millis) {
 	t.Helper()
 	found(t, cl, cluster.Degraded, "config", "n3 runs an older release", "cannot read one user with an end", "upgrade unibusd on n3")
+	doctorNames(t, cl, doctor.Wrong, "n3 runs an older release", "upgrade unibusd on n3")
 	if u, err := cl.UserExtend(t.Context(), id, end-1); err != nil || u.Expires != end-1 {
 		t.Errorf("an earlier end: %+v %v", u, err)
 	}
 	if u, err := cl.UserRevoke(t.Context(), id); err != nil || u.Status != core.UserRevoked {
 		t.Errorf("a revocation: %+v %v", u, err)
 	}
+}
+
+// doctorNames: the doctor at one node finds what status finds about the versions.
+func doctorNames(t *testing.T, cl *admin.Client, state doctor.State, texts ...string) {
+	t.Helper()
+	nodetest.Wait(t, 30*time.Second, func() error {
+		r, err := cl.Doctor(t.Context(), admin.DoctorRequest{})
+		if err != nil {
+			return err
+		}
+		for _, c := range r.Checks {
+			if c.Name != "versions" {
+				continue
+			}
+			for _, text := range texts {
+				if c.State != state || !strings.Contains(c.Text+" "+c.Next, text) {
+					return fmt.Errorf("%+v, want %s with %q", c, state, text)
+				}
+			}
+			return nil
+		}
+		return errors.New("the doctor checks no versions")
+	})
 }

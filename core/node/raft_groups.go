@@ -9,6 +9,7 @@ import (
 	"unibus/core"
 	"unibus/core/audit"
 	"unibus/core/cluster"
+	"unibus/core/events"
 	"unibus/core/jsapi"
 	"unibus/core/store/kv"
 )
@@ -16,8 +17,8 @@ import (
 // raftGroups changes raft groups for operators.
 type raftGroups struct{ n *Node }
 
-// Scale gives every bucket of the control plane so many replicas, and the internal buckets
-// and the audit with them: without these nothing can be changed, so that they decide as
+// Scale gives every bucket of the control plane so many replicas, and the internal buckets,
+// the audit and the events with them: without these nothing can be changed, so that they decide as
 // well how many nodes may stop. They keep three where there are three nodes.
 func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	selector := g.n.selector
@@ -44,7 +45,7 @@ func (g raftGroups) Scale(ctx context.Context, replicas int) error {
 	return g.n.setInternal(ctx, internalReplicas(replicas, g.n.size()))
 }
 
-// raiseInternal gives the control record, the nonces and the audit as many replicas as the
+// raiseInternal gives the control record, the nonces, the audit and the events as many replicas as the
 // buckets of the control plane have, where they have fewer.
 func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
 	replicas = internalReplicas(replicas, n.size())
@@ -57,12 +58,21 @@ func (n *Node) raiseInternal(ctx context.Context, replicas int) error {
 func (n *Node) setInternal(ctx context.Context, replicas int) error {
 	api := jsapi.Client{Conn: n.conns.store}
 	refused := func(err error) bool { return jsapi.Answered(err, jsapi.CodeReplicasFixed, jsapi.CodeNotClustered) }
-	for _, stream := range []string{streamOf(kv.ControlBucket), streamOf(kv.NoncesBucket), audit.Stream} {
+	for _, stream := range n.internalStreams() {
 		if err := api.SetReplicas(ctx, stream, replicas, refused); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// internalStreams are the streams beside the tables. The record of sessions is one once it was written.
+func (n *Node) internalStreams() []string {
+	streams := []string{streamOf(kv.ControlBucket), streamOf(kv.NoncesBucket), audit.Stream, events.Stream}
+	if slices.ContainsFunc(n.observer.View().InternalBuckets, func(b cluster.Bucket) bool { return b.Name == kv.LastSeenBucket }) {
+		streams = append(streams, streamOf(kv.LastSeenBucket))
+	}
+	return streams
 }
 
 // internalReplicas is three, so that any node may stop, or as many as the control plane
@@ -95,7 +105,7 @@ func (g raftGroups) StepDown(ctx context.Context, group, to string) error {
 
 // groupName is the name in full of a group that lists of what a node leads name by its end.
 func groupName(name string) string {
-	known := []string{kv.ControlBucket, kv.NoncesBucket, audit.Stream}
+	known := []string{kv.ControlBucket, kv.NoncesBucket, kv.LastSeenBucket, audit.Stream, events.Stream}
 	for _, t := range core.Tables() {
 		known = append(known, t.Bucket())
 	}
@@ -113,7 +123,7 @@ func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
 			WithNext("there is nothing to do; docs/operations/three-hosts.md shows how three nodes become a cluster")
 	case group == "meta":
 		conn, verb = g.n.conns.system, "META.LEADER.STEPDOWN"
-	case group == audit.Stream, group == kv.ControlBucket, group == kv.NoncesBucket:
+	case group == audit.Stream, group == events.Stream, group == kv.ControlBucket, group == kv.NoncesBucket, group == kv.LastSeenBucket:
 	case !slices.ContainsFunc(core.Tables(), func(t core.Table) bool { return t.Bucket() == group }):
 		return core.Errorf(core.KindInvalid, "there is no group %q", group).WithNext("use meta, or a bucket's name such as %s", core.TableUsers.Bucket())
 	}
@@ -130,6 +140,10 @@ func (g raftGroups) stepDown(ctx context.Context, group, to string) error {
 
 // stepDownError tells a leader's refusal from no answer.
 func stepDownError(group string, err error) error {
+	if jsapi.Answered(err, jsapi.CodeStreamNotFound) {
+		return core.Errorf(core.KindNotFound, "there is no bucket %s yet: a migration to KV creates it", group).
+			WithNext("see the buckets that there are: unibusd bucket list")
+	}
 	if refusal, ok := errors.AsType[*jsapi.Error](err); ok {
 		return core.Errorf(core.KindRefused, "the leader of %s refused to step down: %s", group, refusal.Description).
 			WithNext("`unibus-tui status` shows which nodes answer and which replicas are current: only these can lead")

@@ -70,13 +70,14 @@ type repeatedLine struct {
 
 func newRepeatFilter(next slog.Handler) *repeatFilter {
 	rules := []repeatRule{
-		{regexp.MustCompile(` - [a-z]*id:\d+ - `), " - "},                   // the server's number of a connection
-		{regexp.MustCompile(`(remote=\S+):\d+`), "$1"},                      // the other end's port
-		{regexp.MustCompile(`^(\S+):\d+ - `), "$1 - "},                      // likewise, as the server begins its lines
-		{regexp.MustCompile(`(\S):\d+->`), "$1->"},                          // the own port of a connection
-		{regexp.MustCompile(`attempt \d+`), "attempt #"},                    //
-		{regexp.MustCompile(`\b\d+(\.\d+)?(ns|µs|ms|s|m|h)\b`), "#"},        // durations
-		{regexp.MustCompile(`(^|[\s(="])\d+([\s),;"]|\.\s|\.?$)`), "$1#$2"}, // counts
+		{regexp.MustCompile(` - [a-z]*id:\d+ - `), " - "},                                       // the server's number of a connection
+		{regexp.MustCompile(`(remote=\S+):\d+`), "$1"},                                          // the other end's port
+		{regexp.MustCompile(`^(\S+):\d+ - `), "$1 - "},                                          // likewise, as the server begins its lines
+		{regexp.MustCompile(`(\S):\d+->`), "$1->"},                                              // the own port of a connection
+		{regexp.MustCompile(`attempt \d+`), "attempt #"},                                        //
+		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"}, // crypto/x509 says the present one of an expired certificate
+		{regexp.MustCompile(`\b\d+(\.\d+)?(ns|µs|ms|s|m|h)\b`), "#"},                            // durations
+		{regexp.MustCompile(`(^|[\s(="])\d+(?:\.\d+)?([\s),;"]|\.\s|\.?$)`), "$1#$2"},           // counts
 	}
 	return &repeatFilter{next: next, state: &repeatState{rules: rules, lines: map[string]*repeatedLine{}}}
 }

@@ -109,6 +109,8 @@ func TestTheSameInOtherWords(t *testing.T) {
 		{"Error trying to connect to route (attempt 1): dial tcp 10.0.0.1:6222: connect: connection refused", "Error trying to connect to route (attempt 22): dial tcp 10.0.0.1:6222: connect: connection refused"},
 		{"127.0.0.1:5000 - cid:7 - Slow Consumer Detected: WriteDeadline of 10s exceeded with 12 chunks of 65536 total bytes.", "127.0.0.1:5001 - cid:8 - Slow Consumer Detected: WriteDeadline of 10s exceeded with 3 chunks of 4096 total bytes."},
 		{"read tcp 10.0.0.1:41234->10.0.0.2:6222: i/o timeout", "read tcp 10.0.0.1:41240->10.0.0.2:6222: i/o timeout"},
+		{"10.0.0.3:6222 - rid:36 - TLS route handshake error: x509: certificate has expired or is not yet valid: current time 2026-11-28T23:10:02Z is after 2026-11-28T22:10:00Z", "10.0.0.3:6222 - rid:51 - TLS route handshake error: x509: certificate has expired or is not yet valid: current time 2026-11-28T23:10:03Z is after 2026-11-28T22:10:00Z"},
+		{"Metalayer blocking snapshot took 0.025s (streams: 8, consumers: 10, compacted: 40.99 KB)", "Metalayer blocking snapshot took 0.022s (streams: 9, consumers: 10, compacted: 9.25 KB)"},
 		{"[::1]:5000 - rid:7 - TLS route handshake error: EOF", "[::1]:5011 - rid:9 - TLS route handshake error: EOF"},
 		{"trying again after 1.5s", "trying again after 3s"},
 	} {
@@ -309,5 +311,20 @@ func TestErrorsOfTwoTimesAreNotOne(t *testing.T) {
 	}
 	if got := r.filter.report(r.now); len(got) != 1 {
 		t.Errorf("once a minute: %+v", got)
+	}
+}
+
+// TestVerdictsAreNoRepetitions: the log tells each change of the verdict, also the same one again.
+func TestVerdictsAreNoRepetitions(t *testing.T) {
+	t.Parallel()
+	out := &bytes.Buffer{}
+	n := New(Config{Node: config.Node{Name: "n1"}, Log: slog.New(slog.NewTextHandler(out, nil))})
+	for _, log := range []*slog.Logger{n.log, n.unfilteredLog()} {
+		for _, since := range []string{"2026-11-28T15:00:00Z", "2026-11-28T15:01:00Z"} {
+			log.Warn("the verdict is degraded", "since", since)
+		}
+	}
+	if got := strings.Count(out.String(), "the verdict is degraded"); got != 3 {
+		t.Errorf("%d lines, want one of the log that is filtered and two of the other: %s", got, out)
 	}
 }

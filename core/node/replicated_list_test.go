@@ -57,11 +57,31 @@ func TestRecordThatIsNotTaken(t *testing.T) {
 		}
 	}
 	full := n.membership.put(core.NodeChange{Name: "n8", State: core.NodeAdded, By: "ana", At: 2})
-	wantRefusal(t, "a full list of nodes", full, core.KindRefused, "200 nodes were added or removed by command")
+	wantRefusal(t, "a full list of nodes", full, core.KindRefused, "a cluster remembers 200 nodes")
 	_, err = m.putMaintenance(t.Context(), core.Maintenance{Node: "n8", By: "ana", At: 2})
 	wantRefusal(t, "a full list of maintenance", err, core.KindRefused, "200 nodes were in maintenance")
 	if _, ok := n.membership.of("n8"); ok || len(n.maintenance.all()) != maxNodeRecords {
 		t.Error("a full list took one more")
+	}
+}
+
+// TestEveryNodeCanBeRemoved: nodes are added only as long as the list has room for the removal
+// of each one that the cluster has.
+func TestEveryNodeCanBeRemoved(t *testing.T) {
+	t.Parallel()
+	n, configured := listTest(t), []string{"n1", "n2", "n3"}
+	added, fault := 0, error(nil)
+	for ; fault == nil && added <= maxNodeRecords; added++ {
+		name := fmt.Sprint("x", added)
+		if fault = n.membership.checkSpaceToAdd(name, configured); fault == nil {
+			fault = n.membership.put(core.NodeChange{Name: name, State: core.NodeAdded, By: "ana", At: 1})
+		}
+	}
+	wantRefusal(t, "one node too many", fault, core.KindRefused, "a cluster remembers 200 nodes")
+	for _, name := range append(configured, "x0", fmt.Sprint("x", added-2)) {
+		if err := n.membership.put(core.NodeChange{Name: name, State: core.NodeRemoved, By: "ana", At: 2}); err != nil {
+			t.Errorf("%s cannot be removed: %v", name, err)
+		}
 	}
 }
 

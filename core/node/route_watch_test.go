@@ -37,8 +37,8 @@ func TestRouteWatchDoesNotVouchForASilentNode(t *testing.T) {
 		return cluster.View{Expected: 2, Nodes: []cluster.Node{{Name: "n1", Online: true}, {Name: "n2", Online: heard}}}
 	}
 	w.see(view(true))
-	w.note([]bus.RouteProbe{{Addr: "b:1", Node: "n2"}}, 1, 0)
-	if hears, routes := w.report(); len(routes) != 1 || !slices.Equal(hears, []string{"n2"}) {
+	w.note([]bus.RouteProbe{{Addr: "b:1", Node: "n2"}, {Addr: "c:1", Fault: core.FaultRefused}}, 1, 0)
+	if hears, routes := w.report(); len(routes) != 2 || !slices.Equal(hears, []string{"n2"}) {
 		t.Errorf("hears %v, routes %+v", hears, routes)
 	}
 	w.see(view(false))
@@ -59,7 +59,7 @@ func TestRouteWatchSilenceDuringATry(t *testing.T) {
 		return cluster.View{Expected: 2, Nodes: []cluster.Node{{Name: "n1", Online: true}, {Name: "n2", Online: heard}}}
 	}
 	during := func() {}
-	w := newRouteWatch("n1", func(context.Context) []bus.RouteProbe {
+	w := newRouteWatch("n1", func(context.Context, []string) []bus.RouteProbe {
 		during()
 		return []bus.RouteProbe{{Addr: "b:1", Node: "n2"}}
 	})
@@ -94,5 +94,51 @@ func TestUnitOfAProcess(t *testing.T) {
 		if got := unitOf(cgroup); got != want {
 			t.Errorf("%q: got %q, want %q", cgroup, got, want)
 		}
+	}
+}
+
+// TestRouteWatchTriesLearnedAddresses: a silent node to which no configured route leads is tried
+// at the address that it had by its own word, and only while it is silent.
+func TestRouteWatchTriesLearnedAddresses(t *testing.T) {
+	t.Parallel()
+	var tried [][]string
+	w := newRouteWatch("n1", func(_ context.Context, others []string) []bus.RouteProbe {
+		tried = append(tried, others)
+		out := []bus.RouteProbe{{Addr: "b:1", Node: "n2"}}
+		for _, addr := range others {
+			out = append(out, bus.RouteProbe{Addr: addr, Fault: core.FaultHung})
+		}
+		return out
+	})
+	w.learned.hosts = func() map[string]string { return map[string]string{"n2": "10.0.0.2", "n3": "10.0.0.3", "n4": "::1"} }
+	view := func(heard bool, removed ...string) cluster.View {
+		v := cluster.View{Expected: 4, Nodes: []cluster.Node{{Name: "n1", Online: true}}}
+		for _, n := range []struct{ name, listen string }{{"n2", "0.0.0.0:6222"}, {"n3", "192.0.2.3:6222"}, {"n4", "[::]:6222"}, {"n5", ""}} {
+			if !slices.Contains(removed, n.name) {
+				v.Nodes = append(v.Nodes, cluster.Node{Name: n.name, Online: heard, Info: &cluster.Info{Name: n.name, ID: "run of " + n.name, RouteListen: n.listen}})
+			}
+		}
+		return v
+	}
+	w.see(view(true))
+	w.try(t.Context())
+	w.see(view(false))
+	w.try(t.Context())
+	w.try(t.Context())
+	want := []string{"192.0.2.3:6222", "[::1]:6222"} // a route leads to n2, and n5 is of an older release
+	if len(tried) != 3 || len(tried[0]) != 0 || !slices.Equal(tried[1], want) || !slices.Equal(tried[2], want) {
+		t.Errorf("tried %q", tried)
+	}
+	if _, routes := w.report(); len(routes) != 3 || routes[1].Node != "n3" || routes[1].Fault != core.FaultHung {
+		t.Errorf("found %+v", routes)
+	}
+	w.see(view(true))
+	if _, routes := w.report(); len(routes) != 1 {
+		t.Errorf("once they are heard: %+v", routes)
+	}
+	w.see(view(false, "n3"))
+	w.try(t.Context())
+	if last := tried[len(tried)-1]; !slices.Equal(last, want[1:]) {
+		t.Errorf("a node that was removed is tried: %q", last)
 	}
 }

@@ -87,7 +87,7 @@ func haveReplicas(t *testing.T, cl *admin.Client, replicas, internal int) error 
 	if err != nil {
 		return err
 	}
-	if len(st.InternalBuckets) != 3 {
+	if len(st.InternalBuckets) != 4 {
 		return fmt.Errorf("the internal buckets are %+v", st.InternalBuckets)
 	}
 	for i, b := range st.AllBuckets() {

@@ -151,15 +151,13 @@ func (s *sessions) forgetOldest() {
 
 // run reviews sessions after changes that no watch reports, until ctx ends.
 func (s *sessions) run(ctx context.Context) {
-	tick := time.NewTicker(reviewEvery)
-	defer tick.Stop()
 	var file fileWatch
 	for {
 		s.review(ctx, &file)
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(core.UntilTick(reviewEvery)):
 		}
 	}
 }

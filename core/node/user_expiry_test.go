@@ -51,7 +51,7 @@ func TestExpiredSessionsEndOnEveryNode(t *testing.T) {
 			if _, err := c.Connect(i, a); !errors.Is(err, nats.ErrAuthorization) {
 				t.Errorf("%s admits the expired user: %v", cfg.Name, err)
 			}
-			events, err := c.Client(i, c.Admin).Events(t.Context(), admin.EventsRequest{})
+			events, err := c.Client(i, c.Admin).EventsOf(t.Context(), cfg.Name, admin.EventsRequest{})
 			if err != nil {
 				t.Fatal(err)
 			}

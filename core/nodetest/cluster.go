@@ -43,6 +43,8 @@ type Config struct {
 
 	Before    func(*Cluster)  // called before the first node starts
 	Operators []core.Operator // beside the cluster's Admin and Viewer
+	SeenEvery time.Duration   // between two writes of when users had a session last; 0: a node's own
+	OldKeys   time.Duration   // between two passes that delete old sealed keys; 0: a node's own
 	CertCheck time.Duration   // the shortest time between two checks of a certificate file; 0: 10 s
 	TLS       bool            // for clients: every node has a certificate of its own for 127.0.0.1, of the authority Cluster.CA
 }
@@ -56,6 +58,8 @@ type Cluster struct {
 	Viewer        keys.Identity
 	CA            string // the directory of the authority that clients trust; "" without TLS
 	certCheck     time.Duration
+	seenEvery     time.Duration
+	oldKeys       time.Duration
 	later         map[int]bool // nodes that Start does not start
 	t             testing.TB
 }
@@ -135,7 +139,7 @@ func prepareCluster(t testing.TB, cfg Config) *Cluster {
 			cfg.Replicas = cfg.Nodes
 		}
 	}
-	c := &Cluster{t: t, Viewer: Identity(t), certCheck: cfg.CertCheck}
+	c := &Cluster{t: t, Viewer: Identity(t), certCheck: cfg.CertCheck, seenEvery: cfg.SeenEvery, oldKeys: cfg.OldKeys}
 	c.AdminSeedFile, c.Admin = SeedFile(t, "admin")
 	c.configure(cfg)
 	if cfg.SeedDB != "" {
@@ -265,7 +269,7 @@ func (c *Cluster) Later(i int) {
 
 // Open starts node i (again); it stops with the test.
 func (c *Cluster) Open(i int) error {
-	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t), CertCheck: c.certCheck})
+	n := node.New(node.Config{Node: c.Configs[i], Version: "test", Log: Log(c.t), CertCheck: c.certCheck, SeenEvery: c.seenEvery, OldKeys: c.oldKeys})
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	if err := n.Open(ctx); err != nil {

@@ -206,6 +206,20 @@ func ReadBack[T any](ctx context.Context, unknown error, look func(context.Conte
 	}
 }
 
+// Resolve is the result of an act, or what look finds if it is not known whether the act
+// was done. KindUnavailable where it was not, with the state that is in its place.
+func Resolve[T any](ctx context.Context, out T, err error, look func(context.Context) (T, error), inForce func(T) bool, state func(T) string) (T, error) {
+	if core.OutcomeOf(err) != core.OutcomeUnknown {
+		return out, err
+	}
+	is, e := ReadBack(ctx, err, look)
+	if e != nil || inForce(is) {
+		return is, e
+	}
+	return out, core.Errorf(core.KindUnavailable, "%s; it was not done when the state was read back: %s", core.AsError(err).Text, state(is)).
+		WithOutcome(core.OutcomeNone).WithNext("run it again")
+}
+
 func (r Repetition) passes(ctx context.Context) bool {
 	return r.Passing != nil && ctx.Err() == nil && r.Passing(ctx)
 }

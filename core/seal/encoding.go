@@ -8,7 +8,8 @@ import (
 	"unibus/core"
 )
 
-// The only version and suite. Both are the first bytes of everything.
+// The version and suite that are the first bytes of everything. Records have a second
+// version: recordOfMembers.
 const (
 	version = 1
 	suite1  = 1
@@ -110,6 +111,7 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) u8() byte    { return r.take(1)[0] }
+func (r *reader) u16() uint16 { return binary.BigEndian.Uint16(r.take(2)) }
 func (r *reader) u32() uint32 { return binary.BigEndian.Uint32(r.take(4)) }
 func (r *reader) u64() uint64 { return binary.BigEndian.Uint64(r.take(8)) }
 
@@ -120,7 +122,7 @@ func (r *reader) hash() (h Hash) {
 
 // name reads a room's or record's name.
 func (r *reader) name() string {
-	n := int(binary.BigEndian.Uint16(r.take(2)))
+	n := int(r.u16())
 	if n > 64 {
 		r.malformed = true
 		return ""
@@ -143,8 +145,11 @@ func (r *reader) user() core.UserID {
 }
 
 // start reads version and suite.
-func (r *reader) start() {
-	if v, s := r.u8(), r.u8(); v != version || s != suite1 {
+func (r *reader) start() { r.startAs(version) }
+
+// startAs reads a version of its own and the suite.
+func (r *reader) startAs(want byte) {
+	if v, s := r.u8(), r.u8(); v != want || s != suite1 {
 		r.malformed = true
 	}
 }

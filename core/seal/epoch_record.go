@@ -17,7 +17,18 @@ const (
 	maxAhead    = 24 * time.Hour     // a record from further in the future would never be due
 )
 
-const labelRecord = "record"
+const (
+	labelRecord = "record"
+
+	recordOfMembers = 2 // the version of records that commit to the members' chain
+)
+
+func recordVersion(ofMembers bool) byte {
+	if ofMembers {
+		return recordOfMembers
+	}
+	return version
+}
 
 // Reason says why a record was made.
 type Reason byte
@@ -53,6 +64,10 @@ type Record struct {
 	Count    int  // boxes
 	Hash     Hash // of the record itself
 
+	// Members is the statement about the members after which the record was made; nil in
+	// a record of version 1, which commits to none.
+	Members *MembershipHead
+
 	root, commit, tag Hash
 	body              []byte // what tag covers
 }
@@ -75,22 +90,31 @@ func (r Record) RekeyDue(now time.Time, messages uint64) (Reason, bool) {
 
 // appendBody is the record without its link and signature.
 func (r Record) appendBody(b []byte) []byte {
-	b = appendString(r.Place.appendTo(appendStart(b)), r.Prev)
+	b = append(b, recordVersion(r.Members != nil), suite1)
+	b = appendString(r.Place.appendTo(b), r.Prev)
 	b = appendTime(append(b, r.PrevHash[:]...), r.Time)
 	b = append(append(b, byte(r.Reason)), r.Maker...)
 	b = binary.BigEndian.AppendUint32(b, uint32(r.Count))
-	return append(append(b, r.root[:]...), r.commit[:]...)
+	b = append(append(b, r.root[:]...), r.commit[:]...)
+	if r.Members == nil {
+		return b
+	}
+	return append(binary.BigEndian.AppendUint64(b, r.Members.Seq), r.Members.Hash[:]...)
 }
 
 // parseRecord reads a record and does not verify its signature.
 func parseRecord(b []byte) (Record, []byte, bool) {
 	r := reader{b: b}
-	r.start()
+	ofMembers := len(b) > 0 && b[0] == recordOfMembers
+	r.startAs(recordVersion(ofMembers))
 	out := Record{Place: Place{core.RoomID(r.name()), core.Epoch(r.u64()), r.name()}}
 	out.Prev, out.PrevHash = r.name(), r.hash()
 	out.Time, out.Reason, out.Maker = r.time(), Reason(r.u8()), r.user()
 	out.Count = int(r.u32())
 	out.root, out.commit = r.hash(), r.hash()
+	if ofMembers {
+		out.Members = &MembershipHead{r.u64(), r.hash()}
+	}
 	out.body = b[:len(b)-len(r.b)]
 	out.tag = r.hash()
 	sig := r.take(signatureSize)
@@ -124,6 +148,9 @@ func VerifyRecord(row core.EpochRecord) (Record, error) {
 func (r Record) follows(prev Head) error {
 	if r.Prev != prev.Rec || r.PrevHash != prev.Hash || r.Epoch != prev.Epoch+1 {
 		return errFault(ErrChain, "the record of %s, made by %s, follows another record than the one known of epoch %d", r.Place, r.Maker.Short(), prev.Epoch)
+	}
+	if prev.Members != nil && (r.Members == nil || r.Members.Seq < prev.Members.Seq) {
+		return errFault(ErrRollback, "the record of %s, made by %s, names older members than the record before it, or none", r.Place, r.Maker.Short())
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 	ErrLink        Fault = "made without the room's key"    // the maker did not know the key of the epoch before
 	ErrGap         Fault = "a record is missing"            // fetch the records between
 	ErrRollback    Fault = "older than what is known"       // an earlier epoch, key, or state
-	ErrFork        Fault = "two records of one epoch"       // two histories were shown
+	ErrFork        Fault = "two histories were shown"       // of records, or of members
 	ErrSignature   Fault = "not signed by its sender"       // a message was altered, or is not its sender's
 	ErrCiphertext  Fault = "signed, and does not decrypt"   // the sender sealed it under another key
 	ErrReplay      Fault = "seen before"                    // a message came again
@@ -25,6 +25,9 @@ const (
 	ErrFutureEpoch Fault = "of an epoch that is not known"  // fetch the records, then try again
 	ErrOldEpoch    Fault = "of an epoch that is over"       // its grace has ended
 	ErrLimit       Fault = "beyond a limit of the protocol" // too long, or too many
+
+	ErrStatement Fault = "another statement"  // about members: not what its signer signed, or of another room
+	ErrRight     Fault = "its signer may not" // a statement or record of a user whom the members did not let do it
 )
 
 // Error is the fault in a few words.
@@ -58,6 +61,8 @@ func (f Fault) nextStep() string {
 		return "fetch the room's records and try again"
 	case ErrFork:
 		return "compare epoch and record with the other members, then rekey from the one that is right"
+	case ErrStatement, ErrRight:
+		return "nobody is given a key by it; ask another node, and if it says the same, suspect the servers"
 	case ErrLimit:
 		return "send less at once, or rekey the room"
 	default:

@@ -9,9 +9,11 @@ type Head struct {
 	Epoch core.Epoch  `json:"epoch"`
 	Rec   string      `json:"rec"`
 	Hash  Hash        `json:"hash"`
+
+	Members *MembershipHead `json:"members,omitempty"` // that the record names; nil for a record of version 1
 }
 
-func headOf(r Record) Head { return Head{r.Room, r.Epoch, r.Rec, r.Hash} }
+func headOf(r Record) Head { return Head{r.Room, r.Epoch, r.Rec, r.Hash, r.Members} }
 
 // Chain follows the records of one room, one after the other. It is not safe for concurrent use.
 type Chain struct {

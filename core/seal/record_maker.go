@@ -21,6 +21,10 @@ type RecordConfig struct {
 	At      core.Millis
 	Reason  Reason
 
+	// Chain is the room's chain of statements about its members as the maker has followed
+	// it. Members must be active members by it. nil for a room without one: a record of version 1.
+	Chain *Membership
+
 	// The epoch before: PrevKey if the maker has it, so that other members follow
 	// without a decision; else Prev; neither for a room's first key.
 	PrevKey *EpochKey
@@ -75,6 +79,9 @@ func newRecordMaker(cfg RecordConfig) (*recordMaker, error) {
 	if err := m.sortMembers(); err != nil {
 		return nil, err
 	}
+	if err := m.nameMembers(); err != nil {
+		return nil, err
+	}
 	return m, m.continueFrom(cfg)
 }
 
@@ -96,6 +103,26 @@ func (m *recordMaker) sortMembers() error {
 	if !maker {
 		return errInvalid("%s makes a record and is not one of the members with a box", m.record.Maker.Short())
 	}
+	return nil
+}
+
+// nameMembers fills in the head of the members' chain. A user who is no member by it
+// gets no box, whoever asks for it.
+func (m *recordMaker) nameMembers() error {
+	chain := m.cfg.Chain
+	if chain == nil {
+		return nil
+	}
+	if chain.room != m.record.Room {
+		return errInvalid("the members are of the room %s, not %s", chain.room, m.record.Room)
+	}
+	for _, k := range m.members {
+		if chain.roleOf(k.User) == "" {
+			return errFault(ErrRight, "%s is no member of the room %s by its members' statements and gets no key", k.User.Short(), chain.room)
+		}
+	}
+	head := chain.head
+	m.record.Members = &head
 	return nil
 }
 

@@ -128,6 +128,7 @@ type OpenedBox struct {
 	By      core.UserID // sealed it: the record's maker, or the inviter
 	Late    bool        // by an inviter
 	KEMHash Hash        // of the reader's key
+	At      core.Millis // when an inviter sealed it, by that user's clock; 0 in a box of the record
 }
 
 // OpenBox opens a box from a store, with a verified record. ErrFormat; ErrBox if
@@ -157,7 +158,7 @@ func OpenBox(r Record, sealed core.SealedKey, me core.UserID, k *KEM) (OpenedBox
 	if err != nil {
 		return OpenedBox{}, err
 	}
-	return OpenedBox{Key: epoch, By: by, Late: x.kind == boxLate, KEMHash: k.hash}, nil
+	return OpenedBox{Key: epoch, By: by, Late: x.kind == boxLate, KEMHash: k.hash, At: x.time}, nil
 }
 
 // sealedBy returns the user who signed the box, and whether the signature holds.

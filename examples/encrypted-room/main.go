@@ -6,6 +6,9 @@
 //
 //	bin/unibusd demo --dir /tmp/d --for 10m
 //	go run ./examples/encrypted-room -demo /tmp/d
+//
+// With -found ROOM the first user, who owns an encrypted room that came with a migration,
+// founds it anew with the members that -known names.
 package main
 
 import (
@@ -14,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
 	"unibus/core"
@@ -23,12 +27,22 @@ import (
 
 func main() {
 	flags := clientflags.Declare()
+	found := flag.String("found", "", "the `ROOM` to found anew, which the first user owns")
+	known := flag.String("known", "", "the `ID,ID` of its members whom that user knows; without it the members are shown")
 	flag.Parse()
 	log.SetFlags(0)
 	configs, _ := flags.Users()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	clientflags.Check(run(ctx, configs[0], configs[1]))
+	if *found == "" {
+		clientflags.Check(run(ctx, configs[0], configs[1]))
+		return
+	}
+	var ids []core.UserID
+	for _, id := range strings.FieldsFunc(*known, func(r rune) bool { return r == ',' }) {
+		ids = append(ids, core.UserID(id))
+	}
+	clientflags.Check(foundAnew(ctx, configs[0], configs[1], core.RoomID(*found), ids))
 }
 
 func run(ctx context.Context, annConfig, bobConfig client.Config) error {

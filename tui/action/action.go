@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -21,8 +22,11 @@ type Client interface {
 	UserActivate(ctx context.Context, id string) (core.User, error)
 	UserExtend(ctx context.Context, id string, expires core.Millis) (core.User, error)
 	UserReplace(ctx context.Context, id, to string) (admin.Replaced, error)
+	SessionEnd(ctx context.Context, id string) (admin.SessionsEnded, error)
+	SessionEndAll(ctx context.Context, user string) (admin.SessionsEnded, error)
 	RoomRekey(ctx context.Context, r admin.RekeyRequest) (admin.Asked, error)
 	BucketScale(ctx context.Context, replicas int) (admin.Done, error)
+	BackupNow(ctx context.Context) (admin.BackupRequested, error)
 	StepDown(ctx context.Context, group, to string) (admin.Done, error)
 	NodeAdd(ctx context.Context, name string) (admin.NodeChanged, error)
 	NodeRemove(ctx context.Context, name string) (admin.NodeChanged, error)
@@ -95,9 +99,12 @@ type Input struct {
 	Snapshot  *feed.Snapshot
 	Selected  Selection
 	Users     []core.User // that were looked up for a typed command: the snapshot may lack them
+	Preset    []string    // the first values of the dialog, in place of its own
 	ReadOnly  bool
+	Remote    bool   // another machine shows the console, over SSH
 	Flags     string // appended to the command lines: --server … --identity …
 	ReportDir string // reports are saved here
+	NoFiles   bool   // the console writes none, because it runs on another machine
 	Now       time.Time
 }
 
@@ -124,7 +131,10 @@ type Action struct {
 	ArgumentKind   string   // KindUser and so on; "" for no argument
 	ChangesNothing bool     // in the cluster: allowed for viewers and read-only consoles
 	Confirmation   Confirmation
+	NeedsNoQuorum  func(s Input) bool                                                            // true if it works while no majority answers; nil: it does not
 	Help           string                                                                        // a short sentence without the full stop
+	Undo           func(d Done) (Undo, bool)                                                     // nil: nothing takes it back
+	IsOver         func(s Input) bool                                                            // nil, or true once what its result says is no longer so
 	Unavailable    func(s Input) string                                                          // the reason, "" if the action is available
 	Question       func(s Input) Question                                                        // nil with NoConfirmation
 	FirstQuestion  func(s Input) (Question, bool)                                                // with NoConfirmation: what must be chosen first; nil or false: nothing
@@ -140,12 +150,16 @@ func Table() []Action {
 	t = append(t, nodeActions()...)
 	t = append(t, nodeFence(), nodeRescue())
 	t = append(t, bucketActions()...)
+	t = append(t, backupNow())
 	return append(t, migrationActions()...)
 }
 
 // UnavailableReason says why an action cannot run now, "" if it can.
 func (a Action) UnavailableReason(s Input) string {
 	if !a.ChangesNothing {
+		if s.Remote {
+			return "the console over SSH only reads: run the command where your key is"
+		}
 		if s.ReadOnly {
 			return "this console was started with --read-only"
 		}
@@ -155,6 +169,10 @@ func (a Action) UnavailableReason(s Input) string {
 			return "no node has answered yet"
 		case op.Role != core.OperatorAdmin:
 			return op.Name + " is a " + string(op.Role) + ": only an admin may do this"
+		case a.NeedsNoQuorum == nil || !a.NeedsNoQuorum(s):
+			if reason := quorumMissing(s); reason != "" {
+				return reason
+			}
 		}
 	}
 	if a.Unavailable == nil {
@@ -162,6 +180,22 @@ func (a Action) UnavailableReason(s Input) string {
 	}
 	return a.Unavailable(s)
 }
+
+// quorumMissing says that nothing can be written now, "" if it can. A request without a quorum
+// would be refused after the operator has typed a name.
+func quorumMissing(s Input) string {
+	v := s.Snapshot.Status.Value
+	if !v.Clustered || v.Meta.Online >= v.Meta.Needed {
+		return ""
+	}
+	return fmt.Sprintf("there is no quorum: %d of %d nodes answer and %d are needed, so that nothing can be written", v.Meta.Online, v.Meta.Size, v.Meta.Needed)
+}
+
+// always is the NeedsNoQuorum of what restores a quorum or takes danger away.
+func always(Input) bool { return true }
+
+// onSQLite is that of what the node that serves SQLite does by itself.
+func onSQLite(s Input) bool { return len(Sources(s.Snapshot)) > 0 }
 
 // NeedsSelection is true if reason, from UnavailableReason, is that nothing is
 // selected.
@@ -202,6 +236,9 @@ func (s Input) WithFlags(line string) string {
 func (a Action) Dialog(s Input) widget.DialogSpec {
 	q, _ := a.dialogQuestion(s)
 	spec := widget.DialogSpec{Title: q.Title, Lines: q.Lines, Fields: q.Fields, ConfirmLabel: q.ConfirmLabel, Dangerous: a.Confirmation >= TypeObjectName}
+	for i := range min(len(s.Preset), len(spec.Fields)) {
+		spec.Fields[i].Value = s.Preset[i]
+	}
 	fieldCount := len(q.Fields) // the confirmation field is not part of the command
 	spec.Command = func(values []string) string { return a.CommandLine(s, values[:fieldCount]) }
 	if q.Validate != nil {

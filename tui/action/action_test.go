@@ -121,6 +121,7 @@ func TestCommandLines(t *testing.T) {
 		"migrate rollback": "unibusd migration rollback --server x",
 		"migrate limit":    "unibusd migration limit --rate 0 --server x",
 		"bucket scale":     "unibusd bucket scale --replicas 3 --server x",
+		"backup now":       "unibusd backup now --server x",
 		"meta step-down":   "unibusd step-down meta --server x",
 		"user add":         "unibusd user add NKEY --role member --server x",
 	} {
@@ -226,7 +227,7 @@ func TestReplicasAreChanged(t *testing.T) {
 		{wanted(tuitest.Healthy(), 3, 1), ""},
 		{tuitest.Healthy(), ""},
 		{wanted(tuitest.OnSQLite(), 1), "the control plane is not in KV; the migration raises the replicas"},
-		{wanted(tuitest.NoQuorum(), 1), "the meta group has no leader"},
+		{wanted(tuitest.NoQuorum(), 1), "there is no quorum: 1 of 3 nodes answer and 2 are needed, so that nothing can be written"},
 		{headless, "UNIBUS_members has no leader"},
 		{none, "there are no buckets yet"},
 	} {

@@ -22,6 +22,7 @@ func bucketScale() Action {
 		Name: "bucket scale", Aliases: []string{"scale"}, Key: "c", Scope: PageBuckets, Confirmation: YesNo,
 		Help:        "change the replicas of every bucket",
 		Unavailable: scaleUnavailable,
+		Undo:        undoScale,
 		Question: func(s Input) Question {
 			low, high := replicaRange(s)
 			have := fmt.Sprintf("Every bucket has %s now.", widget.Plural(high, "replica", "replicas"))

@@ -17,18 +17,21 @@ func migrationActions() []Action {
 			Name: "migrate start", Aliases: []string{"migrate to kv"}, Key: "b", Scope: PageMigrate, Confirmation: YesNo,
 			Help:        "start moving the control plane from SQLite to KV",
 			Unavailable: startUnavailable(migrate.ActionStart), Question: startQuestion, Command: startCommand, Run: runStart,
+			IsOver: func(s Input) bool { return migrationStepIsOver(migrate.ActionStart, s.Snapshot.Migration.Value) },
+			Undo:   undoOnSame("migrate abort", "aborts it and restores what was"),
 		},
 		{
 			Name: "migrate check", Aliases: []string{"migrate dry-run", "dry-run"}, Key: "D", Scope: PageMigrate,
 			Help:        "dry run: check and convert everything, write nothing",
 			Unavailable: startUnavailable(migrate.ActionCheck), FirstQuestion: checkQuestion, Command: checkCommand, Run: runCheck,
+			IsOver: func(s Input) bool { return migrationStepIsOver(migrate.ActionCheck, s.Snapshot.Migration.Value) },
 		},
 		migrationAction("P", NoConfirmation, "pause the copy; nothing is lost", migrate.ActionPause, nil, Client.MigratePause, "The migration is paused"),
 		migrationAction("R", NoConfirmation, "continue after a pause or an error", migrate.ActionResume, nil, Client.MigrateResume, "The migration continues"),
 		{
 			Name: "migrate limit", Key: "L", Scope: PageMigrate, Confirmation: YesNo,
 			Help:        "limit the rows per second that the copy writes",
-			Unavailable: migrationUnavailable(migrate.ActionLimit), Question: limitQuestion, Command: limitCommand, Run: runLimit,
+			Unavailable: migrationUnavailable(migrate.ActionLimit), Question: limitQuestion, Command: limitCommand, Run: runLimit, Undo: undoLimit,
 		},
 		migrationAction("A", YesNo, "cancel and restore the previous state", migrate.ActionAbort, abortQuestion, Client.MigrateAbort, "The migration is being aborted"),
 		migrationAction("X", TypeClusterName, "switch the nodes to KV", migrate.ActionCutover, cutoverQuestion, Client.MigrateCutover, "The cutover has started"),
@@ -50,12 +53,41 @@ type nodeCall func(c Client, ctx context.Context, node string) (migrate.Status, 
 func migrationAction(key string, confirmation Confirmation, help string, a migrate.Action, question func(Input) Question, call nodeCall, doneText string) Action {
 	return Action{
 		Name: "migrate " + string(a), Key: key, Scope: PageMigrate, Confirmation: confirmation, Help: help, Unavailable: migrationUnavailable(a), Question: question,
-		Command: func(Input, []string) string { return "unibusd migration " + string(a) },
+		Undo:          undoMigration(a),
+		IsOver:        func(s Input) bool { return migrationStepIsOver(a, s.Snapshot.Migration.Value) },
+		NeedsNoQuorum: func(Input) bool { return a == migrate.ActionPause },
+		Command:       func(Input, []string) string { return "unibusd migration " + string(a) },
 		Run: func(ctx context.Context, c Client, s Input, _ []string) (string, error) {
 			_, err := call(c, ctx, s.Snapshot.Migration.Value.Node)
 			return doneText, err
 		},
 	}
+}
+
+// migrationStepIsOver is true once a step that was begun has ended, in whichever way.
+func migrationStepIsOver(a migrate.Action, st migrate.Status) bool {
+	switch a {
+	case migrate.ActionPause:
+		return !st.Paused
+	case migrate.ActionCutover:
+		return !st.Running || st.State == migrate.StateSoak
+	case migrate.ActionFinish:
+		return false
+	}
+	return !st.Running || st.Paused
+}
+
+// undoMigration is the action that takes a step of the migration back; nil where none does.
+func undoMigration(a migrate.Action) func(Done) (Undo, bool) {
+	switch a {
+	case migrate.ActionPause:
+		return undoOnSame("migrate resume", "continues it")
+	case migrate.ActionResume:
+		return undoOnSame("migrate pause", "pauses it again")
+	case migrate.ActionCutover:
+		return undoOnSame("migrate rollback", "rolls back, once the cutover is over and until you finish")
+	}
+	return nil
 }
 
 // migrationUnavailable is the daemon's own rule. The console adds that a
@@ -107,6 +139,9 @@ func sourceUnavailable(s Input) string {
 }
 
 func reportUnavailable(s Input) string {
+	if s.NoFiles {
+		return "this console runs on another machine than you, and writes no files"
+	}
 	if m := s.Snapshot.Migration; !m.Known() || m.Value.ID == "" && m.Value.Options.DB == "" {
 		return "there is no migration yet"
 	}

@@ -28,8 +28,8 @@ func nodeActions() []Action {
 			},
 		},
 		{
-			Name: "node remove", Key: "x", Scope: "nodes", ArgumentKind: KindNode, Confirmation: TypeObjectName,
-			Help:        "take a node that is down out of every group, for good",
+			Name: "node remove", Key: "X", Scope: "nodes", ArgumentKind: KindNode, Confirmation: TypeObjectName,
+			Help:        "take a node that is down or drained out of every group, for good",
 			Unavailable: nodeRemoveUnavailable,
 			Question:    nodeRemoveQuestion,
 			Command: func(s Input, _ []string) string {
@@ -48,6 +48,7 @@ func nodeActions() []Action {
 			Name: "node resume", Key: "u", Scope: PageNodes, ArgumentKind: KindNode, Confirmation: YesNo,
 			Help:        "end the maintenance of a node before its time",
 			Unavailable: nodeResumeUnavailable,
+			Undo:        undoOnSame("node drain", "drains it again"),
 			Question: func(s Input) Question {
 				m, _ := s.Snapshot.Status.Value.InMaintenance(s.Selected.only(KindNode))
 				return Question{
@@ -106,7 +107,7 @@ func nodeRemoveUnavailable(s Input) string {
 	if name == "" {
 		return nothingSelected(KindNode)
 	}
-	if err := cluster.RemovalUnsafe(s.Snapshot.Status.Value.View, name); err != nil {
+	if err := cluster.RemovalRefused(s.Snapshot.Status.Value.View, name); err != nil {
 		return core.AsError(err).Text
 	}
 	return ""
@@ -117,6 +118,7 @@ func nodeDrainAction() Action {
 		Name: "node drain", Key: "o", Scope: PageNodes, ArgumentKind: KindNode, Confirmation: YesNo,
 		Help:        "have a node lead nothing and serve no users for a while",
 		Unavailable: nodeDrainUnavailable,
+		Undo:        undoOnSame("node resume", "ends the maintenance"),
 		Question:    nodeDrainQuestion,
 		Command: func(s Input, v []string) string {
 			return "unibusd node drain " + core.ShellQuote(s.Selected.only(KindNode)) + " --for " + core.ShellQuote(cmp.Or(v[0], "DURATION"))

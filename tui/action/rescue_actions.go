@@ -16,7 +16,7 @@ import (
 // machine never runs again.
 func nodeFence() Action {
 	return Action{
-		Name: "node fence", Key: "F", IsRare: true, Scope: PageNodes, ArgumentKind: KindNode, Confirmation: TypeObjectName,
+		Name: "node fence", Key: "F", IsRare: true, Scope: PageNodes, ArgumentKind: KindNode, Confirmation: TypeObjectName, NeedsNoQuorum: always,
 		Help: "without a majority: refuse a node that is lost for good",
 		Unavailable: func(s Input) string {
 			name := s.Selected.only(KindNode)
@@ -51,7 +51,7 @@ func nodeFence() Action {
 // nodeRescue is the other half. The number of nodes that are left is typed, and compared.
 func nodeRescue() Action {
 	return Action{
-		Name: "node rescue", Key: "L", Hint: "lower the quorum", IsRare: true, Scope: PageNodes, Confirmation: TypeClusterName,
+		Name: "node rescue", Key: "L", Hint: "lower the quorum", IsRare: true, Scope: PageNodes, Confirmation: TypeClusterName, NeedsNoQuorum: always,
 		Help: "without a majority: lower the quorum to the nodes that are left, and remove the fenced ones",
 		Unavailable: func(s Input) string {
 			v := s.Snapshot.Status.Value.View
@@ -86,7 +86,7 @@ func nodeRescue() Action {
 			if err != nil {
 				return "", err
 			}
-			return fmt.Sprintf("%s were removed. The meta group has %d members, and needs %d of them. Go on: :guide rescue", strings.Join(out.Removed, ", "), out.Meta.Size, out.Meta.Needed), nil
+			return strings.TrimSpace(fmt.Sprintf("%s %s were removed. The meta group has %d members, and needs %d of them. Go on: :guide rescue", cluster.LossSentences(out.Node, out.Loss), strings.Join(out.Removed, ", "), out.Meta.Size, out.Meta.Needed)), nil
 		},
 	}
 }

@@ -33,7 +33,7 @@ func startQuestion(s Input) Question {
 	}
 	lines = append(lines,
 		fmt.Sprintf("%s is backed up first. Every row is copied from the backup, and every bucket is compared on every node.", source),
-		"SQLite keeps serving, and users notice nothing. The migration then waits for your cutover; until then you can abort it.")
+		"SQLite keeps serving, and users notice nothing. Without a backup to keep, a temporary copy is used and then removed. The migration then waits for your cutover; until then you can abort it.")
 	if names := s.divergedNodes(); names != nil {
 		reference, alternative := "this one", "; or cancel and start from the other file"
 		if len(sources) > 1 {
@@ -74,17 +74,15 @@ func sourceField(s Input) widget.Field {
 }
 
 func startFields(s Input) []widget.Field {
-	o := s.Snapshot.Migration.Value.Options
+	rate := 0
+	if st := s.Snapshot.Migration.Value; st.Active() { // the limit of one that has ended was meant for that
+		rate = st.Options.Rate
+	}
 	var out []widget.Field
 	if len(Sources(s.Snapshot)) > 1 {
 		out = append(out, sourceField(s))
 	}
-	out = append(out, replicasField(s, min(3, maxReplicas(s))), rateField(o.Rate), widget.Field{Label: fieldBackup, Value: "yes", Hint: "yes or no", Check: func(v string) error {
-		if v == "yes" || v == "no" {
-			return nil
-		}
-		return core.Errorf(core.KindInvalid, "Enter yes or no. Without a backup, a temporary copy is used and then removed.")
-	}})
+	out = append(out, replicasField(s, min(3, maxReplicas(s))), rateField(rate), widget.Field{Label: fieldBackup, Value: "yes", Choices: []string{"yes", "no"}})
 	if ignorable := s.ignorableNodes(); ignorable != nil {
 		out = append(out, widget.Field{Label: fieldIgnoredNodes, Hint: "no node", TakesList: true, Check: func(v string) error {
 			for _, n := range splitNames(v) {

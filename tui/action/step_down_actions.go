@@ -14,7 +14,7 @@ import (
 // metaStepDown moves the leader of the meta group.
 func metaStepDown() Action {
 	return Action{
-		Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: PageNodes, Confirmation: YesNo,
+		Name: "meta step-down", Aliases: []string{"step-down", "stepdown"}, Key: "d", Hint: "move the meta leader", Scope: PageNodes, Confirmation: YesNo, NeedsNoQuorum: always,
 		Help: "let another node lead the meta group",
 		Unavailable: func(s Input) string {
 			m := s.Snapshot.Status.Value.Meta
@@ -40,7 +40,7 @@ func metaStepDown() Action {
 // bucketStepDown moves the leader of a bucket.
 func bucketStepDown() Action {
 	return Action{
-		Name: "bucket step-down", Key: "d", Scope: PageBuckets, ArgumentKind: KindBucket, Confirmation: YesNo,
+		Name: "bucket step-down", Key: "d", Scope: PageBuckets, ArgumentKind: KindBucket, Confirmation: YesNo, NeedsNoQuorum: always,
 		Help:        "let another node lead a bucket",
 		Unavailable: bucketStepDownUnavailable,
 		Question: func(s Input) Question {

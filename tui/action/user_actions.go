@@ -13,20 +13,22 @@ func userActions() []Action {
 	return []Action{
 		{
 			Name: "user add", Aliases: []string{"add"}, Key: "a", Scope: PageUsers, Confirmation: YesNo,
-			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd,
+			Help: "add a user that may connect", Question: addQuestion, Command: addCommand, Run: runAdd, Undo: undoAdd,
 		},
 		{
-			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: PageUsers, ArgumentKind: KindUser, Confirmation: TypeObjectName,
+			Name: "user revoke", Aliases: []string{"revoke"}, Key: "r", Scope: PageUsers, ArgumentKind: KindUser, Confirmation: TypeObjectName, NeedsNoQuorum: onSQLite,
 			Help:        "block users and end their sessions",
 			Unavailable: noUserToChange(core.UserActive, "revoked"),
 			Question:    revokeQuestion,
 			Command:     func(s Input, _ []string) string { return perUserCommand(s, "unibusd user revoke") },
 			Run:         runRevoke,
+			Undo:        undoUsers("user activate", "lets them connect again"),
 		},
 		{
 			Name: "user activate", Aliases: []string{"activate"}, Key: "u", Scope: PageUsers, ArgumentKind: KindUser, Confirmation: YesNo,
 			Help:        "let revoked users connect again",
 			Unavailable: noUserToChange(core.UserRevoked, "active"),
+			Undo:        undoUsers("user revoke", "revokes them again"),
 			Question: func(s Input) Question {
 				q := Question{Title: fmt.Sprintf("Activate %s?", selectedUsersText(s)), ConfirmLabel: "Activate"}
 				q.Lines = append(fullNameLines(s), "They can connect again and are still members of their rooms.")
@@ -39,6 +41,7 @@ func userActions() []Action {
 		},
 		extendAction(),
 		replaceAction(),
+		sessionEndAction(),
 	}
 }
 

@@ -16,12 +16,7 @@ func addQuestion(s Input) Question {
 		Fields: []widget.Field{
 			nkeyField("nkey"),
 			{Label: "name", Hint: "shown to operators and members"},
-			{Label: "role", Value: string(core.RoleMember), Check: func(v string) error {
-				if r := core.UserRole(v); r != core.RoleMember && r != core.RoleAdmin {
-					return core.Errorf(core.KindInvalid, "The role is member or admin.")
-				}
-				return nil
-			}},
+			{Label: "role", Value: string(core.RoleMember), Choices: []string{string(core.RoleMember), string(core.RoleAdmin)}},
 			{Label: "expires", Value: "never", Hint: "90d, a day, or never", Check: isExpiry(s.Now)},
 		},
 	}

@@ -15,6 +15,7 @@ func extendAction() Action {
 		Name: "user extend", Aliases: []string{"extend"}, Key: "e", IsRare: true, Scope: PageUsers, ArgumentKind: KindUser, Confirmation: YesNo,
 		Help:        "change when a user's access expires",
 		Unavailable: unlessOneUser,
+		Undo:        undoExtend,
 		Question: func(s Input) Question {
 			u := findUser(s, s.Selected.only(KindUser))
 			q := Question{Title: fmt.Sprintf("When does the access of %s end?", selectedUsersText(s)), ConfirmLabel: "Set"}

@@ -7,16 +7,15 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/tui/feed"
 )
 
 // newAuditSource serves records from newest to oldest, a page at a time.
 func newAuditSource(newest *uint64) *fakeSource {
 	return &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{Events: []cluster.Event{}}, nil },
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		audit: func(r admin.AuditRequest) (admin.Audit, error) {
 			out := admin.Audit{Node: "n1"}
 			seq := *newest

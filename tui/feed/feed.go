@@ -16,7 +16,8 @@ import (
 // Client is the part of admin.Client that the feed polls.
 type Client interface {
 	Status(ctx context.Context) (admin.Status, error)
-	Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error)
+	StatusOf(ctx context.Context, node string) (admin.Status, error)
+	History(ctx context.Context, r admin.HistoryRequest) (admin.History, error)
 	Migration(ctx context.Context) (migrate.Status, error)
 	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	RoomPage(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error)
@@ -25,9 +26,11 @@ type Client interface {
 	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 	Doctor(ctx context.Context, r admin.DoctorRequest) (doctor.Report, error)
 	UserKey(ctx context.Context, id string) (core.UserKey, error)
+	SessionPage(ctx context.Context, r admin.SessionPageRequest) (admin.SessionPage, error)
 	TrustedCAs() *core.CABundle // nil: those of the system
 	Connected() string          // the connected node, "" if none
 	Server() string             // its URL
+	Attempts() []admin.Attempt  // to connect, while that has not succeeded once
 }
 
 // Config configures a Feed. Zero durations take the defaults in brackets;
@@ -51,11 +54,6 @@ type Feed struct {
 	subscription atomic.Pointer[Subscription]
 	publishLock  sync.Mutex // held while the next snapshot is built, never during a request
 	pollers      []poller
-
-	// The goroutine that reads events owns these.
-	lastSeq          uint64      // of the last event
-	eventNode        string      // the node that counted it
-	eventNodeStarted core.Millis // 0: not known
 }
 
 // New creates a feed. It makes no request yet.
@@ -170,8 +168,9 @@ func (f *Feed) publish(edit func(s *Snapshot)) {
 // take seconds during a reconnect, so it happens before the lock.
 func (f *Feed) publishAnswer(edit func(s *Snapshot)) {
 	node, server := f.cfg.Client.Connected(), f.cfg.Client.Server()
+	attempts := sanitized(f.cfg.Client.Attempts(), f.cfg.Sanitize)
 	f.publish(func(s *Snapshot) {
-		s.Node, s.Server = node, server
+		s.Node, s.Server, s.Attempts = node, server, attempts
 		edit(s)
 	})
 }

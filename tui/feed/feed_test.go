@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,14 +20,19 @@ import (
 // times out.
 type fakeSource struct {
 	status          func() (admin.Status, error)
-	events          func(r admin.EventsRequest) (admin.Events, error)
+	history         func(r admin.HistoryRequest) (admin.History, error)
 	users           func(r core.UserPageRequest) (core.UserPage, error)
 	rooms           func(r core.RoomPageRequest) (admin.RoomPage, error)
 	audit           func(r admin.AuditRequest) (admin.Audit, error)
 	rolloutRequests int
 	trustedReads    int
+	sessionReads    []core.UserID
 	keyReads        int
 	comparisons     int
+}
+
+func (s *fakeSource) StatusOf(ctx context.Context, _ string) (admin.Status, error) {
+	return s.Status(ctx)
 }
 
 func (s *fakeSource) Status(ctx context.Context) (admin.Status, error) {
@@ -37,12 +43,12 @@ func (s *fakeSource) Status(ctx context.Context) (admin.Status, error) {
 	return s.status()
 }
 
-func (s *fakeSource) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
-	if s.events == nil {
+func (s *fakeSource) History(ctx context.Context, r admin.HistoryRequest) (admin.History, error) {
+	if s.history == nil {
 		<-ctx.Done()
-		return admin.Events{}, ctx.Err()
+		return admin.History{}, ctx.Err()
 	}
-	return s.events(r)
+	return s.history(r)
 }
 
 func (s *fakeSource) UserPage(_ context.Context, r core.UserPageRequest) (core.UserPage, error) {
@@ -83,10 +89,17 @@ func (s *fakeSource) UserKey(_ context.Context, id string) (core.UserKey, error)
 	return core.UserKey{}, core.Errorf(core.KindNotFound, "there is no user %s", id)
 }
 
+func (s *fakeSource) SessionPage(_ context.Context, r admin.SessionPageRequest) (admin.SessionPage, error) {
+	s.sessionReads = append(s.sessionReads, r.User)
+	return admin.SessionPage{Sessions: []admin.Session{{ID: "n1/7", User: r.User, Node: "n1"}}, Total: 1}, nil
+}
+
 func (s *fakeSource) TrustedCAs() *core.CABundle {
 	s.trustedReads++
 	return &core.CABundle{File: "ca.crt"}
 }
+func (s *fakeSource) Attempts() []admin.Attempt { return nil }
+
 func (s *fakeSource) Connected() string { return "n1" }
 func (s *fakeSource) Server() string    { return "tls://n1" }
 
@@ -115,8 +128,8 @@ func TestLastGoodValueIsKept(t *testing.T) {
 	t.Parallel()
 	fail := false
 	s := &fakeSource{
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
 		status: func() (admin.Status, error) {
 			if fail {
 				return admin.Status{}, core.Errorf(core.KindUnavailable, "nobody answers")
@@ -163,9 +176,9 @@ func TestAnswersAreSanitizedInACopy(t *testing.T) {
 	view := cluster.View{Cluster: "de\amo", Nodes: []cluster.Node{{Name: "n1", Info: info, Leads: []string{"a", "b\a"}}, {Name: "n2"}}}
 	users := []core.User{{ID: "U1", Name: &name, KEMKey: []byte("\a")}, {ID: "U2"}}
 	s := &fakeSource{
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{Users: users}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
-		status: func() (admin.Status, error) { return admin.Status{View: view}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{Users: users}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{View: view}, nil },
 	}
 	f := feed.New(feed.Config{Client: s, Sanitize: func(text string) string { return strings.ReplaceAll(text, "\a", "?") }})
 	f.Subscribe(feed.Subscription{Users: &feed.UserWindow{}})
@@ -219,9 +232,9 @@ func TestListsArePolledOnlyWhileSubscribed(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	s := &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
-		users:  func(core.UserPageRequest) (core.UserPage, error) { asked++; return core.UserPage{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { asked++; return core.UserPage{}, nil },
 	}
 	f := newFastFeed(s)
 	f.PollOnce(context.Background())
@@ -241,133 +254,12 @@ func TestListsArePolledOnlyWhileSubscribed(t *testing.T) {
 	}
 }
 
-func TestEventsOfTwoNodesAreMerged(t *testing.T) {
-	t.Parallel()
-	node := "n1"
-	logs := map[string][]cluster.Event{
-		"n1": {{Seq: 1, At: 1000, About: "n3", Text: "stopped"}, {Seq: 2, At: 1500, About: "n3", Text: "stopped"}},
-		"n2": {{Seq: 1, At: 1200, About: "n3", Text: "stopped"}, {Seq: 2, At: 9000, About: "n1", Text: "stopped"}, {Seq: 3, At: 9100, About: "meta", Text: "n2 leads"}},
-	}
-	s := &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
-		events: func(r admin.EventsRequest) (admin.Events, error) {
-			out := admin.Events{Node: node}
-			for _, e := range logs[node] {
-				if e.Seq > r.Since {
-					out.Events = append(out.Events, e)
-				}
-			}
-			return out, nil
-		},
-	}
-	f := newFastFeed(s)
-	f.PollOnce(context.Background())
-	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 { // events of one node are never deduplicated
-		t.Fatalf("%d events, want 2", n)
-	}
-	node = "n2"
-	got := f.PollOnce(context.Background()).Events.Value
-	var text string
-	for _, e := range got {
-		text += e.About + " " + e.Text + "; "
-	}
-	if want := "n3 stopped; n3 stopped; n1 stopped; meta n2 leads; "; text != want {
-		t.Errorf("the merged events are %q, want %q", text, want)
-	}
-}
-
-func TestRestartedRecorderIsReadFromItsBeginning(t *testing.T) {
-	t.Parallel()
-	started, log := core.Millis(1), []cluster.Event{{Seq: 7, At: 1000, Text: "old"}}
-	s := &fakeSource{
-		status: func() (admin.Status, error) {
-			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started}}}}, nil
-		},
-		users: func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
-		events: func(r admin.EventsRequest) (admin.Events, error) {
-			out := admin.Events{Node: "n1"}
-			for _, e := range log {
-				if e.Seq > r.Since {
-					out.Events = append(out.Events, e)
-				}
-			}
-			return out, nil
-		},
-	}
-	f := newFastFeed(s)
-	f.PollOnce(context.Background())
-	f.PollOnce(context.Background())
-	started, log = 2, []cluster.Event{{Seq: 1, At: 9000, Text: "new"}}
-	if n := len(f.PollOnce(context.Background()).Events.Value); n != 2 {
-		t.Errorf("%d events after the recorder restarted, want 2", n)
-	}
-}
-
-// TestEventsAreNotRepeatedAfterAFailedRequest: the request that follows a change of node, or a restart,
-// may fail. The next one reads the same events from the beginning, and none of them is shown twice.
-func TestEventsAreNotRepeatedAfterAFailedRequest(t *testing.T) {
-	t.Parallel()
-	node, started, failed := "n1", map[string]core.Millis{"n1": 1, "n2": 2}, false
-	logs := map[string][]cluster.Event{
-		"n1": {{Seq: 1, At: 1000, Text: "one"}, {Seq: 2, At: 2000, Text: "two"}},
-		"n2": {{Seq: 1, At: 1000, Text: "one"}, {Seq: 2, At: 2000, Text: "two"}, {Seq: 3, At: 9000, Text: "three"}},
-	}
-	var sinces []uint64
-	s := &fakeSource{
-		status: func() (admin.Status, error) {
-			return admin.Status{View: cluster.View{Nodes: []cluster.Node{{Name: "n1", Started: started["n1"]}, {Name: "n2", Started: started["n2"]}}}}, nil
-		},
-		users: func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
-		events: func(r admin.EventsRequest) (admin.Events, error) {
-			sinces = append(sinces, r.Since)
-			if failed {
-				return admin.Events{}, core.Errorf(core.KindUnavailable, "no answer")
-			}
-			out := admin.Events{Node: node}
-			for _, e := range logs[node] {
-				if e.Seq > r.Since {
-					out.Events = append(out.Events, e)
-				}
-			}
-			return out, nil
-		},
-	}
-	f := newFastFeed(s)
-	poll := func(want string) {
-		t.Helper()
-		text := ""
-		for _, e := range f.PollOnce(context.Background()).Events.Value {
-			text += e.Text + " "
-		}
-		if text != want {
-			t.Errorf("the events are %q, want %q", text, want)
-		}
-	}
-	poll("one two ")
-	node = "n2"
-	poll("one two three ")
-	sinces = nil
-	poll("one two three ") // n2 is not read from the beginning again: it did not restart
-	if len(sinces) != 1 || sinces[0] != 3 {
-		t.Errorf("after a change of node the requests were since %v, want 3", sinces)
-	}
-	failed = true
-	started["n2"] = 7 // it restarts, and keeps its events
-	poll("one two three ")
-	failed = false
-	poll("one two three ")
-	node = "n1" // a change of node whose second request fails
-	poll("one two three ")
-	poll("one two three ")
-}
-
 func TestSamplesMeasureWritesASecond(t *testing.T) {
 	t.Parallel()
 	at, seq := core.Millis(1000), uint64(10)
 	s := &fakeSource{
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
 		status: func() (admin.Status, error) {
 			return admin.Status{View: cluster.View{At: at, Buckets: []cluster.Bucket{{Name: "b", LastSeq: seq}}, Nodes: []cluster.Node{{Online: true, Conns: 4}, {Conns: 9}}}}, nil
 		},
@@ -404,7 +296,7 @@ func TestRoomPagesAreFetchedAsSubscribed(t *testing.T) {
 	for pages, want := range map[int]int{0: 1, 1: 1, 3: 3, 9: 5} {
 		p := &pagedSource{}
 		p.status = func() (admin.Status, error) { return admin.Status{}, nil }
-		p.events = func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil }
+		p.history = func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil }
 		p.users = func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil }
 		f := newFastFeed(p)
 		f.Subscribe(feed.Subscription{Room: "r", RoomPages: pages})
@@ -421,8 +313,8 @@ func TestReplicasAreComparedWhileAGuideNeedsIt(t *testing.T) {
 	t.Parallel()
 	v := cluster.View{Nodes: []cluster.Node{{Name: "n1", ID: "run-1", Online: true}}}
 	s := &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{View: v}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{View: v}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
 	}
 	f := feed.New(feed.Config{Client: s})
 	if f.PollOnce(context.Background()); s.comparisons != 0 {
@@ -443,8 +335,8 @@ func TestReplicasAreComparedWhileAGuideNeedsIt(t *testing.T) {
 func TestTrustedCAsAreReadWhileAGuideNeedsThem(t *testing.T) {
 	t.Parallel()
 	s := &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
 	}
 	f := feed.New(feed.Config{Client: s})
 	if f.PollOnce(context.Background()); s.trustedReads != 0 {
@@ -460,8 +352,8 @@ func TestTrustedCAsAreReadWhileAGuideNeedsThem(t *testing.T) {
 func TestUserKeyIsReadWhileAGuideNeedsIt(t *testing.T) {
 	t.Parallel()
 	s := &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
 	}
 	f := feed.New(feed.Config{Client: s})
 	if f.PollOnce(context.Background()); s.keyReads != 0 {
@@ -470,5 +362,28 @@ func TestUserKeyIsReadWhileAGuideNeedsIt(t *testing.T) {
 	f.Subscribe(feed.Subscription{UserKey: "UBOB"})
 	if got := f.PollOnce(context.Background()).UserKey; got.Err != nil || got.Value.Missing != "there is no user UBOB" || got.Value.User.ID != "UBOB" {
 		t.Errorf("%+v", got.Value)
+	}
+}
+
+// TestSessionsOfTheOpenUser are polled while a page shows a user, and never shown for another one.
+func TestSessionsOfTheOpenUser(t *testing.T) {
+	t.Parallel()
+	s := &fakeSource{
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
+	}
+	f := feed.New(feed.Config{Client: s})
+	f.PollOnce(t.Context())
+	f.Subscribe(feed.Subscription{Sessions: "UA"})
+	if snap := f.PollOnce(t.Context()); snap.SessionsOf != "UA" || snap.Sessions.Value.Sessions[0].User != "UA" {
+		t.Errorf("%+v of %s", snap.Sessions, snap.SessionsOf)
+	}
+	f.Subscribe(feed.Subscription{Sessions: "UB"})
+	if snap := f.PollOnce(t.Context()); snap.SessionsOf != "UB" || snap.Sessions.Value.Sessions[0].User != "UB" {
+		t.Errorf("%+v of %s", snap.Sessions, snap.SessionsOf)
+	}
+	f.Subscribe(feed.Subscription{})
+	if f.PollOnce(t.Context()); !slices.Equal(s.sessionReads, []core.UserID{"UA", "UB"}) {
+		t.Errorf("%q were asked for", s.sessionReads)
 	}
 }

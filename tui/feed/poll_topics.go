@@ -3,11 +3,11 @@ package feed
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/guide"
 	"unibus/core/migrate"
 )
@@ -43,6 +43,7 @@ func (f *Feed) pollStatus(ctx context.Context) {
 		func(s *Snapshot, before, after admin.Status) {
 			kept := s.Samples[max(0, len(s.Samples)-maxSamples+1):]
 			s.Samples = append(append([]Sample(nil), kept...), sample(before, after))
+			s.Leaders = leadersOf(s.Leaders, after)
 		})
 }
 
@@ -50,17 +51,9 @@ func (f *Feed) pollMigration(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[migrate.Status] { return &s.Migration }, f.cfg.Client.Migration, nil)
 }
 
-// pollEvents requests the new events. Another node numbers its events anew, so after a
-// change of node it reads from the beginning and drops the duplicates.
-func (f *Feed) pollEvents(ctx context.Context) {
-	poll(ctx, f, func(s *Snapshot) *Topic[[]cluster.Event] { return &s.Events },
-		func(ctx context.Context) ([]cluster.Event, error) {
-			got, fromStart, err := f.fetchEvents(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return mergeEvents(f.Snapshot().Events.Value, sanitized(got, f.cfg.Sanitize), fromStart), nil
-		}, nil)
+// pollHistory requests what happened since the last answer.
+func (f *Feed) pollHistory(ctx context.Context) {
+	poll(ctx, f, func(s *Snapshot) *Topic[History] { return &s.History }, f.fetchHistory, nil)
 }
 
 // pollUsers requests the window that the page shows.
@@ -78,6 +71,10 @@ func (f *Feed) pollUsers(ctx context.Context) {
 func (f *Feed) fetchUsers(ctx context.Context, r core.UserPageRequest) (core.UserPage, error) {
 	return joinPages(admin.UserPages(ctx, f.cfg.Client.UserPage, r), func(all *core.UserPage, next core.UserPage) {
 		all.Users, all.Next = slices.Concat(all.Users, next.Users), next.Next
+		if all.Seen != nil {
+			all.Seen = maps.Clone(all.Seen)
+			maps.Copy(all.Seen, next.Seen)
+		}
 	})
 }
 
@@ -156,6 +153,40 @@ func (f *Feed) pollReplicas(ctx context.Context) {
 func (f *Feed) pollTrusted(ctx context.Context) {
 	poll(ctx, f, func(s *Snapshot) *Topic[*core.CABundle] { return &s.Trusted },
 		func(context.Context) (*core.CABundle, error) { return f.cfg.Client.TrustedCAs(), nil }, nil)
+}
+
+// pollRun has no answer as its value: the node may have been stopped.
+func (f *Feed) pollRun(ctx context.Context) {
+	node := f.subscription.Load().RunOf
+	if node == "" { // the guide was left a moment ago
+		return
+	}
+	known := guide.KnownRun(node, f.Snapshot().Status.Value.View)
+	poll(ctx, f, func(s *Snapshot) *Topic[NodeRun] { return &s.Run },
+		func(ctx context.Context) (NodeRun, error) {
+			own, err := f.cfg.Client.StatusOf(ctx, node)
+			return NodeRun{node, guide.OwnRun(node, known, own.View, err)}, nil
+		}, nil)
+}
+
+// maxSessions is how many sessions of a user the page of the user shows.
+const maxSessions = 6
+
+// pollSessions requests the sessions of the open user.
+func (f *Feed) pollSessions(ctx context.Context) {
+	user := f.subscription.Load().Sessions
+	if user == "" { // the user's page was left a moment ago
+		return
+	}
+	if f.Snapshot().SessionsOf != user {
+		f.publish(func(s *Snapshot) {
+			s.SessionsOf, s.Sessions = user, Topic[admin.SessionPage]{Freshness: Freshness{Answers: s.Sessions.Answers + 1, ViewedSince: s.Sessions.ViewedSince}}
+		})
+	}
+	poll(ctx, f, func(s *Snapshot) *Topic[admin.SessionPage] { return &s.Sessions },
+		func(ctx context.Context) (admin.SessionPage, error) {
+			return f.cfg.Client.SessionPage(ctx, admin.SessionPageRequest{User: user, Limit: maxSessions})
+		}, nil)
 }
 
 // pollUserKey has an error in its value: the guide says it.

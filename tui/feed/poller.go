@@ -37,7 +37,7 @@ func (f *Feed) newPollers() []poller {
 	return []poller{
 		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollStatus},
 		{timeout: short, interval: f.migrationInterval, poll: f.pollMigration},
-		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollEvents},
+		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollHistory},
 		{
 			timeout: short, interval: lists, poll: f.pollUsers, extends: extendsUsers,
 			shown:     func(sub Subscription) bool { return sub.Users != nil },
@@ -69,9 +69,20 @@ func (f *Feed) newPollers() []poller {
 			freshness: func(s *Snapshot) *Freshness { return &s.Replicas.Freshness },
 		},
 		{
+			timeout: slowTimeout, interval: lists, poll: f.pollSessions, extends: extendsSessions,
+			shown:     func(sub Subscription) bool { return sub.Sessions != "" },
+			freshness: func(s *Snapshot) *Freshness { return &s.Sessions.Freshness },
+		},
+		{
 			timeout: slowTimeout, interval: lists, poll: f.pollUserKey,
 			shown:     func(sub Subscription) bool { return sub.UserKey != "" },
 			freshness: func(s *Snapshot) *Freshness { return &s.UserKey.Freshness },
+		},
+		{
+			timeout: short, interval: every(f.cfg.Interval), poll: f.pollRun,
+			shown:     func(sub Subscription) bool { return sub.RunOf != "" },
+			freshness: func(s *Snapshot) *Freshness { return &s.Run.Freshness },
+			extends:   func(_ *Snapshot, old, next Subscription) bool { return next.RunOf != "" && next.RunOf != old.RunOf },
 		},
 		{
 			timeout: short, interval: every(f.cfg.Interval), poll: f.pollTrusted,

@@ -8,7 +8,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/tui/feed"
 )
 
@@ -22,9 +21,9 @@ func roomsSource(n int) (s *fakeSource, requests chan core.RoomPageRequest) {
 	ix := core.NewRoomIndex(all)
 	requests = make(chan core.RoomPageRequest, 100)
 	return &fakeSource{
-		status: func() (admin.Status, error) { return admin.Status{}, nil },
-		events: func(admin.EventsRequest) (admin.Events, error) { return admin.Events{Events: []cluster.Event{}}, nil },
-		users:  func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
+		status:  func() (admin.Status, error) { return admin.Status{}, nil },
+		history: func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil },
+		users:   func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil },
 		rooms: func(r core.RoomPageRequest) (admin.RoomPage, error) {
 			requests <- r
 			p, err := ix.Page(r, nil)

@@ -7,7 +7,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/core/guide"
 	"unibus/core/migrate"
 )
@@ -54,26 +53,34 @@ const refreshGrace = time.Second
 
 // Snapshot is everything known at one moment. It is immutable once published.
 type Snapshot struct {
-	Version   uint64 // increases with every change
-	Node      string // the connected node, "" if none
-	Server    string // its URL
+	Version   uint64          // increases with every change
+	Node      string          // the connected node, "" if none
+	Server    string          // its URL
+	Attempts  []admin.Attempt // to connect, while that has not succeeded once
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
 	Users     Topic[core.UserPage]
 	Rooms     Topic[admin.RoomPage]
 	Room      Topic[admin.RoomDetail]
 	RoomID    string // the room that Room describes
-	Events    Topic[[]cluster.Event]
+	History   Topic[History]
 	Rollout   Topic[admin.Rollout]
 	Audit     Topic[AuditLog]
 	Replicas  Topic[guide.Proof]
-	UserKey   Topic[*guide.UserKey] // of Subscription.UserKey
-	Trusted   Topic[*core.CABundle] // by which this console verifies the nodes
-	Samples   []Sample              // oldest first, at most maxSamples
+	Sessions  Topic[admin.SessionPage] // of SessionsOf
+	UserKey   Topic[*guide.UserKey]    // of Subscription.UserKey
+	Run       Topic[NodeRun]           // of Subscription.RunOf
+	Trusted   Topic[*core.CABundle]    // by which this console verifies the nodes
+	Samples   []Sample                 // oldest first, at most maxSamples
+	Leaders   []GroupLeaders           // of the meta group, then of the buckets; at most maxTerms of each
 
 	UsersRequest core.UserPageRequest // that Users answers
 	RoomsRequest core.RoomPageRequest // that Rooms answers
+	SessionsOf   core.UserID          // whose sessions Sessions has
 }
+
+// NodeRun is a node's own word on which run it is; "" where it does not answer.
+type NodeRun struct{ Node, Run string }
 
 // User returns a user of the newest answer, in its window or named besides.
 func (s *Snapshot) User(id core.UserID) (core.User, bool) {
@@ -87,6 +94,12 @@ func (s *Snapshot) User(id core.UserID) (core.User, bool) {
 		return named[i], true
 	}
 	return core.User{}, false
+}
+
+// LastSeen is the hour in which a user of the newest answer had a session last, and since when that is
+// recorded; 0 for what the node does not say.
+func (s *Snapshot) LastSeen(id core.UserID) (seen, began core.Millis) {
+	return s.Users.Value.Seen[id], s.Users.Value.SeenSince
 }
 
 // HasUsers is true if the newest answer has every user of a window, as far as they exist.
@@ -136,6 +149,3 @@ func (s *Snapshot) ListedRoom(id core.RoomID) (admin.RoomSummary, bool) {
 func hasRows(offset, loaded, total, from, count int) bool {
 	return (from >= offset || from >= total) && min(from+count, total) <= offset+loaded
 }
-
-// maxEvents bounds the events; the newest are kept.
-const maxEvents = 2000

@@ -16,10 +16,12 @@ type Subscription struct {
 	RoomPages   int    // pages of its members; 0 is the first
 	Rollout     bool
 	Audit       bool
-	Replicas    bool   // a guide needs a comparison of the replicas
-	UserKey     string // a guide needs how far this key is replaced
-	Trusted     bool   // a guide needs the CAs by which this console verifies the nodes
-	AuditBefore uint64 // the AuditLog.Next that the operator has scrolled to; 0: only the newest
+	Replicas    bool        // a guide needs a comparison of the replicas
+	Sessions    core.UserID // the open user, whose sessions are shown
+	UserKey     string      // a guide needs how far this key is replaced
+	RunOf       string      // a guide needs this node's own word on its run
+	Trusted     bool        // a guide needs the CAs by which this console verifies the nodes
+	AuditBefore uint64      // the AuditLog.Next that the operator has scrolled to; 0: only the newest
 }
 
 // UserWindow is the part of the users' list that a page needs. The page is larger than
@@ -58,6 +60,11 @@ func extendsRooms(snap *Snapshot, old, next Subscription) bool {
 // extendsRoom is true if next shows another room, or more of its members.
 func extendsRoom(_ *Snapshot, old, next Subscription) bool {
 	return next.Room != "" && (next.Room != old.Room || next.RoomPages > old.RoomPages)
+}
+
+// extendsSessions is true if next shows another user's sessions.
+func extendsSessions(_ *Snapshot, old, next Subscription) bool {
+	return next.Sessions != "" && next.Sessions != old.Sessions
 }
 
 // extendsAudit is true if next shows older records.

@@ -9,7 +9,6 @@ import (
 
 	"unibus/core"
 	"unibus/core/admin"
-	"unibus/core/cluster"
 	"unibus/tui/feed"
 )
 
@@ -29,7 +28,7 @@ func newUsersSource(n int) *usersSource {
 	}
 	s := &usersSource{index: core.NewUserIndex(all), requests: make(chan core.UserPageRequest, 100), letGo: make(chan struct{}, 100)}
 	s.status = func() (admin.Status, error) { return admin.Status{}, nil }
-	s.events = func(admin.EventsRequest) (admin.Events, error) { return admin.Events{Events: []cluster.Event{}}, nil }
+	s.history = func(admin.HistoryRequest) (admin.History, error) { return admin.History{}, nil }
 	return s
 }
 

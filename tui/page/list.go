@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"unibus/tui/action"
 	"unibus/tui/feed"
 	"unibus/tui/theme"
@@ -28,10 +30,16 @@ type List struct {
 	Empty      func(RenderContext) string                 // why there are no rows; nil: always the text of the table
 	Summary    func(RenderContext) []string               // the lines above the table
 	Detail     func(rc RenderContext, id string) []string // the lines of the open row; nil when it is gone
+	Below      func(rc RenderContext, h int) []string     // nil, or at most h lines under a table that leaves them
 	Gone       string                                     // shown for an open row that is gone
 	OnOpen     func(rc RenderContext, id string)          // nil, or called before a row opens
 
 	ListedMarks func(rc RenderContext, marked []string) []string // of a table with marks: the marked rows that match the filter, in the order of the list
+
+	CommandOf    func(rc RenderContext, id string) string // nil, or the command that shows the row, or does it again
+	ExportFields []string                                 // the names of what ExportRow returns
+	ExportRow    ExportRow                                // nil: the page exports in its own way, or not at all
+	ExportNote   func(RenderContext) string               // nil, or what the list lacks, "" for nothing
 
 	OpenID       string // the key of the open row, "" while the list is shown
 	detailScroll widget.Scroll
@@ -64,15 +72,23 @@ func (l *List) View(rc RenderContext) string {
 	}
 	l.RefreshRows(rc)
 	lines := rc.StaleLines(freshness, l.MaxAge)
+	l.Table.IsStale = freshness.Stale(rc.Now, l.MaxAge)
 	if l.OpenID != "" {
 		return rc.Fit(append(lines, l.detailScroll.VisibleLines(rc.Theme, l.detail(rc), rc.Height-len(lines))...))
 	}
 	lines = append(lines, l.Summary(rc)...)
-	return rc.Fit(append(lines, l.Table.View(rc.Theme, rc.Width, rc.Height-len(lines))))
+	lines = append(lines, strings.Split(l.Table.View(rc.Theme, rc.Width, rc.Height-len(lines)), "\n")...)
+	if l.Below != nil {
+		lines = append(lines, l.Below(rc, rc.Height-len(lines))...)
+	}
+	return rc.Fit(lines)
 }
 
 func (l *List) detail(rc RenderContext) []string {
-	if lines := l.Detail(rc, l.OpenID); lines != nil {
+	switch lines := l.Detail(rc, l.OpenID); {
+	case lines != nil && l.Table.IsStale:
+		return rc.Dim(lines)
+	case lines != nil:
 		return lines
 	}
 	return rc.Paragraph(theme.Plain, l.Gone+" Esc goes back.")
@@ -145,8 +161,16 @@ func (l *List) KeyHints(RenderContext) []KeyHint {
 	return append(hints, KeyHint{Key: "s S", Does: "sort"})
 }
 
+// Tables is the list.
+func (l *List) Tables() []NamedTable { return []NamedTable{{Table: l.Table, IsShown: l.OpenID == ""}} }
+
 // IsFilterable is true: / filters the rows.
 func (l *List) IsFilterable() bool { return true }
+
+// Refreshed is how current the list is, and the age at which it is stale.
+func (l *List) Refreshed(rc RenderContext) (feed.Freshness, time.Duration) {
+	return l.Freshness(rc.Snapshot), l.MaxAge
+}
 
 // ListsItsActions is false: the footer shows the keys of the actions.
 func (l *List) ListsItsActions() bool { return false }
@@ -158,6 +182,26 @@ func (l *List) Current() string {
 		return l.OpenID
 	}
 	return l.Table.SelectedKey()
+}
+
+// Click selects the row of a line. enter follows if it is selected already, so the page decides what opens.
+func (l *List) Click(drawn []string, line int) KeyResult {
+	key, ok := l.Table.RowAt(drawn, line)
+	switch {
+	case l.OpenID != "" || !ok:
+	case key != l.Table.SelectedKey():
+		l.Table.Select(key)
+	default:
+		return KeyResult{Enter: true}
+	}
+	return KeyResult{}
+}
+
+// Listed counts the rows that are shown without scrolling, and all rows.
+func (l *List) Listed(rc RenderContext) (shown, all int) {
+	l.RefreshRows(rc)
+	_, rows := l.Table.Visible()
+	return min(rows, l.Table.Len()), l.Table.Len()
 }
 
 // Selection is the open row, else the marked rows, else the selected one.
@@ -207,6 +251,32 @@ func (l *List) Subscription(RenderContext) feed.Subscription { return feed.Subsc
 
 // ClipboardText returns the ids of the selection.
 func (l *List) ClipboardText(rc RenderContext) (what, text string) { return CopyIDs(l.Selection(rc)) }
+
+// MoreCopies are the row, the command that shows it, and what the page says of the open one.
+func (l *List) MoreCopies(rc RenderContext) []Copy {
+	l.RefreshRows(rc)
+	id := l.Current()
+	if id == "" || l.OpenID == "" && l.Marked(rc) > 1 {
+		return nil
+	}
+	var out []Copy
+	if row := l.Table.RowText(id); row != "" {
+		out = append(out, Copy{"the row", row})
+	}
+	if l.CommandOf != nil {
+		if command := l.CommandOf(rc, id); command != "" {
+			out = append(out, Copy{"the command", rc.UnselectedInput.WithFlags(command)})
+		}
+	}
+	if l.OpenID != "" && l.Detail != nil && l.Detail(rc, id) != nil {
+		var lines []string
+		for _, line := range l.Detail(rc, id) {
+			lines = append(lines, strings.TrimRight(ansi.Strip(line), " "))
+		}
+		out = append(out, Copy{"the report", strings.TrimSpace(strings.Join(lines, "\n"))})
+	}
+	return out
+}
 
 // CopyIDs returns the text that y copies for a selection, and a name for it.
 func CopyIDs(sel action.Selection) (what, text string) {

@@ -20,8 +20,20 @@ type RenderContext struct {
 	Now           time.Time
 	Width, Height int    // of the page, in cells
 	Filter        string // the text after /
+	IsPanel       bool   // the page is looked at only, beside the one that has the keys
 
-	UnselectedInput action.Input // without a selection
+	UnselectedInput action.Input    // without a selection
+	Actions         []action.Action // with the keys in force
+}
+
+// ActionKey is the key in force of an action.
+func (rc RenderContext) ActionKey(name string) string {
+	for _, a := range rc.Actions {
+		if a.Name == name {
+			return a.Key
+		}
+	}
+	return ""
 }
 
 // Paint renders text in a tone.

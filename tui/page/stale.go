@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
@@ -46,11 +47,7 @@ func (rc RenderContext) DimRowIfStale(r widget.Row) widget.Row {
 	if !rc.StatusIsStale() {
 		return r
 	}
-	r.IsDim = true
-	for i := range r.Cells {
-		r.Cells[i].Tone = theme.Dim
-	}
-	return r
+	return r.Dim()
 }
 
 // StatusMaxAge is the age at which a status is stale.
@@ -63,6 +60,9 @@ const ListMaxAge = 10 * time.Second
 func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 	if t.Known() {
 		return nil
+	}
+	if len(rc.Snapshot.Attempts) > 0 {
+		return rc.connectingLines()
 	}
 	text := "Waiting for " + what
 	if !t.FirstPolledAt.IsZero() {
@@ -79,6 +79,38 @@ func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 		if t.Err.Next != "" {
 			out = append(out, rc.Paragraph(theme.Accent, "Do: "+t.Err.Next)...)
 		}
+	}
+	return out
+}
+
+// connectingLines are the servers and why none of them has answered yet.
+func (rc RenderContext) connectingLines() []string {
+	attempts := rc.Snapshot.Attempts
+	var hosts []string
+	width := 0
+	for _, a := range attempts {
+		_, host, _ := strings.Cut(a.Server, "://")
+		hosts = append(hosts, host)
+		width = max(width, min(widget.Width(host), rc.Width/3))
+	}
+	out := append(rc.Paragraph(theme.Strong, "No node has answered yet. The console goes on trying, and shows the cluster as soon as one does."), "")
+	next := ""
+	for i, a := range attempts {
+		why, tone := "is being tried", theme.Dim
+		if a.Why != "" {
+			why, tone = a.Why+", since "+rc.FormatTime(a.Since), theme.Warn
+		}
+		if next == "" {
+			next = a.Next
+		}
+		lead := " " + rc.Paint(theme.Plain, widget.PadRight(widget.Truncate(rc.Theme, hosts[i], width), width)) + "  "
+		for _, l := range widget.Wrap(why, max(20, rc.Width-width-4)) {
+			out = append(out, lead+rc.Paint(tone, l))
+			lead = strings.Repeat(" ", width+3)
+		}
+	}
+	if next != "" {
+		out = append(append(out, ""), rc.Paragraph(theme.Accent, "Do: "+next)...)
 	}
 	return out
 }

@@ -4,6 +4,7 @@ package theme
 // shows a state.
 type Glyphs struct {
 	Healthy, Degraded, Critical, Absent, Unknown, Note string
+	Leads                                              string // a replica that leads its bucket
 
 	InProgress           string   // a timeline step that is running
 	Rule                 string   // repeated to a horizontal rule
@@ -21,7 +22,7 @@ type Glyphs struct {
 
 func unicodeGlyphs() Glyphs {
 	return Glyphs{
-		Healthy: "●", Degraded: "▲", Critical: "✖", Absent: "○", Unknown: "?", Note: "·",
+		Healthy: "●", Degraded: "▲", Critical: "✖", Absent: "○", Unknown: "?", Note: "·", Leads: "◆",
 		InProgress: "◐", Rule: "─",
 		Sparkline: []string{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"},
 		Bar:       []string{"╸", "━"},
@@ -34,7 +35,7 @@ func unicodeGlyphs() Glyphs {
 
 func asciiGlyphs() Glyphs {
 	return Glyphs{
-		Healthy: "+", Degraded: "!", Critical: "x", Absent: "-", Unknown: "?", Note: ".",
+		Healthy: "+", Degraded: "!", Critical: "x", Absent: "-", Unknown: "?", Note: ".", Leads: "L",
 		InProgress: "~", Rule: "-",
 		Sparkline: []string{"_", ".", ":", "-", "=", "+", "*", "#"},
 		Bar:       []string{"#"},

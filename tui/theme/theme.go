@@ -2,8 +2,6 @@ package theme
 
 import (
 	"hash/fnv"
-	"slices"
-	"strings"
 
 	"charm.land/lipgloss/v2"
 
@@ -20,27 +18,13 @@ const (
 	Light Mode = "light"
 	Basic Mode = "basic" // the terminal's own sixteen colors
 	Mono  Mode = "mono"  // no color: only bold, dim, underline and reverse
+
+	HighContrast Mode = "high-contrast" // for a black background
+	ColorBlind   Mode = "color-blind"   // states differ without red or without green cones
 )
 
-// Modes are all modes.
-func Modes() []Mode { return []Mode{Auto, Dark, Light, Basic, Mono} }
-
-// ModeNames lists all modes for a message.
-func ModeNames() string {
-	var names []string
-	for _, m := range Modes() {
-		names = append(names, string(m))
-	}
-	return strings.Join(names, ", ")
-}
-
-// ParseMode reads the value of --theme; "" is Auto.
-func ParseMode(s string) (Mode, bool) {
-	if m := Mode(s); slices.Contains(Modes(), m) {
-		return m, true
-	}
-	return Auto, s == ""
-}
+// Modes are all modes that come with the console.
+func Modes() []Mode { return []Mode{Auto, Dark, Light, Basic, Mono, HighContrast, ColorBlind} }
 
 // Tone is the meaning of a piece of text, which decides its color.
 type Tone int
@@ -57,6 +41,9 @@ const (
 	Strong      // a title, a verdict
 )
 
+// IsState is true of the tones that only states have.
+func (t Tone) IsState() bool { return t == Good || t == Warn || t == Bad }
+
 // Theme is a mode with its styles. It is an immutable value.
 type Theme struct {
 	Mode          Mode
@@ -65,29 +52,28 @@ type Theme struct {
 	Frame         lipgloss.Style // of a dialog
 	styles        [Strong + 1]lipgloss.Style
 	clusterStyles []lipgloss.Style // one is chosen by the cluster's name
+	noColor       bool
 }
 
-// New creates a theme; ascii restricts the console's own glyphs to ASCII.
-func New(m Mode, ascii bool) Theme {
-	t := Theme{Mode: m, Glyphs: unicodeGlyphs()}
+// New creates a theme of a skin that comes with the console; ascii restricts the console's own glyphs to ASCII.
+func New(m Mode, ascii bool) Theme { return NewOf(Shipped(m), ascii) }
+
+// NewOf creates a theme of any skin.
+func NewOf(s Skin, ascii bool) Theme {
+	t := Theme{Mode: s.Name, Glyphs: unicodeGlyphs()}
 	if ascii {
 		t.Glyphs = asciiGlyphs()
 	}
-	switch m {
-	case Light:
-		t.setColors("235", "241", "250", "25", "28", "130", "160", []string{"25", "90", "30", "94", "125"})
-	case Basic:
-		t.setColors("", "8", "8", "6", "2", "3", "1", []string{"6", "5", "4"})
-	case Mono:
+	if s.NoColor {
 		t.setMono()
-	default:
-		t.setColors("252", "245", "239", "80", "78", "214", "203", []string{"80", "147", "180", "111", "176"})
+	} else {
+		t.setColors(s)
 	}
 	t.SelectedRow = lipgloss.NewStyle().Reverse(true)
 	return t
 }
 
-func (t *Theme) setColors(text, dim, faint, accent, good, warn, bad string, names []string) {
+func (t *Theme) setColors(s Skin) {
 	fg := func(c string) lipgloss.Style {
 		if c == "" {
 			return lipgloss.NewStyle()
@@ -95,17 +81,18 @@ func (t *Theme) setColors(text, dim, faint, accent, good, warn, bad string, name
 		return lipgloss.NewStyle().Foreground(lipgloss.Color(c))
 	}
 	t.styles = [Strong + 1]lipgloss.Style{
-		Plain: fg(text), Dim: fg(dim), Faint: fg(faint), Accent: fg(accent),
-		Good: fg(good), Warn: fg(warn), Bad: fg(bad), Strong: fg(text).Bold(true),
+		Plain: fg(s.Text), Dim: fg(s.Dim), Faint: fg(s.Faint), Accent: fg(s.Accent),
+		Good: fg(s.Good), Warn: fg(s.Warn), Bad: fg(s.Bad), Strong: fg(s.Text).Bold(true),
 	}
-	t.Frame = fg(accent)
-	for _, n := range names {
+	t.Frame = fg(s.Accent)
+	for _, n := range s.Names {
 		t.clusterStyles = append(t.clusterStyles, fg(n).Bold(true))
 	}
 }
 
 func (t *Theme) setMono() {
 	p := lipgloss.NewStyle()
+	t.noColor = true
 	t.styles = [Strong + 1]lipgloss.Style{
 		Plain: p, Dim: p.Faint(true), Faint: p.Faint(true), Accent: p.Underline(true),
 		Good: p, Warn: p.Bold(true), Bad: p.Bold(true), Strong: p.Bold(true),
@@ -122,6 +109,9 @@ func (t Theme) Paint(tone Tone, s string) string {
 	return t.styles[tone].Render(s)
 }
 
+// SelectedState is the style of a state in the selected row.
+func (t Theme) SelectedState(tone Tone) lipgloss.Style { return t.styles[tone].Reverse(true) }
+
 // Style returns the style of a tone.
 func (t Theme) Style(tone Tone) lipgloss.Style { return t.styles[tone] }
 
@@ -131,6 +121,14 @@ func (t Theme) ClusterStyle(name string) lipgloss.Style {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name))
 	return t.clusterStyles[int(h.Sum32()%uint32(len(t.clusterStyles)))]
+}
+
+// NameStyle is ClusterStyle, or a color that the operator has chosen for the cluster.
+func (t Theme) NameStyle(name, color string) lipgloss.Style {
+	if t.noColor || !IsColor(color) {
+		return t.ClusterStyle(name)
+	}
+	return lipgloss.NewStyle().Foreground(lipgloss.Color(color)).Bold(true)
 }
 
 // Level returns the glyph and the tone of a verdict or a finding; "" is not

@@ -42,6 +42,17 @@ func OnSQLite() ClusterState {
 	return state
 }
 
+// Unreachable is a cluster before any of its nodes has answered.
+func Unreachable() ClusterState {
+	state := Healthy()
+	state.Attempts = []admin.Attempt{
+		{Server: "tls://10.0.0.1:4222", Why: "connection refused", Next: "check the address with --server, and that unibusd runs there", Since: Now.Add(-9 * time.Second)},
+		{Server: "tls://10.0.0.2:4222", Why: "the certificate of 10.0.0.2:4222 expired on 2026-11-21 12:00:00 UTC", Next: "renew the node's certificate", Since: Now.Add(-8 * time.Second)},
+		{Server: "tls://n3.example.org:4222"},
+	}
+	return state
+}
+
 // SeveralFiles is OnSQLite, but n2 serves another file at the same path.
 func SeveralFiles() ClusterState {
 	state := OnSQLite()
@@ -76,7 +87,7 @@ func Healthy() ClusterState {
 		b.Keys, b.Bytes, b.LastSeq = 2, 1340, 9
 		v.InternalBuckets = append(v.InternalBuckets, b)
 	}
-	state := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
+	state := ClusterState{Users: sampleUsers(), Events: sampleEvents(), Incidents: sampleIncidents(), Migration: migrate.Status{State: migrate.StateNone}, Rollout: enforcedRollout()}
 	state.Audit = sampleAudit(state.Users)
 	state.Rooms, state.Members, state.Keys = sampleRooms(state.Users)
 	state.Status = admin.Status{View: v, Operator: core.Operator{Name: "ana", Role: core.OperatorAdmin}, Judgment: cluster.Judgment{
@@ -201,7 +212,7 @@ func takeDown(state *ClusterState, i int, since time.Duration) {
 	state.Rollout.Nodes = maps.Clone(state.Rollout.Nodes)
 	state.Rollout.Nodes[n.Name] = admin.RolloutNode{Unknown: true}
 	state.Rollout.Safe, state.Rollout.Verdict = false, "not known: no answer from "+n.Name
-	state.Events = append(state.Events, cluster.Event{Seq: uint64(len(state.Events) + 1), At: ago(since), Level: cluster.Degraded, About: n.Name, Text: n.Name + " does not answer"})
+	lose(state, n.Name, ago(since))
 }
 
 func hash(s string) string {

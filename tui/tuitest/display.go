@@ -66,6 +66,13 @@ func (d *display) Title() string {
 	return d.title
 }
 
+// ReportsMouse is true while the program has asked for clicks.
+func (d *display) ReportsMouse() bool {
+	d.lock.Lock()
+	defer d.lock.Unlock()
+	return d.modes[ansi.ModeMouseButtonEvent]
+}
+
 // leftBehind says what a program has set in the terminal and not undone. The caller holds the lock.
 func (d *display) leftBehind() string {
 	var left []string
@@ -103,9 +110,12 @@ func (d *display) screen() string {
 	return b.String()
 }
 
-// WaitFor waits until the screen contains a text. The error shows the screen.
+// WaitFor waits until the screen contains a text, in one line or wrapped: how long the
+// addresses are that a sentence names decides where it is. The error shows the screen.
 func (d *display) WaitFor(text string, within time.Duration) error {
-	return d.Wait(fmt.Sprintf("%q", text), within, func(screen string) bool { return strings.Contains(screen, text) })
+	return d.Wait(fmt.Sprintf("%q", text), within, func(screen string) bool {
+		return strings.Contains(screen, text) || strings.Contains(strings.Join(strings.Fields(screen), " "), text)
+	})
 }
 
 // Wait waits until ok returns true for the screen.

@@ -16,18 +16,25 @@ import (
 
 // ClusterState is everything that a fake cluster answers.
 type ClusterState struct {
-	Status    admin.Status
-	Migration migrate.Status
-	Users     []core.User
-	Rooms     []admin.RoomSummary
-	Members   map[core.RoomID][]admin.RoomMember
-	Keys      map[core.RoomID]admin.RoomKeys
-	Events    []cluster.Event
-	Rollout   admin.Rollout
-	Audit     []admin.AuditRecord // newest first
-	Replicas  []doctor.Check      // nil: they are equal
-	UserKeys  map[string]core.UserKey
-	Trusted   *core.CABundle // nil: the CAs of the system
+	Status      admin.Status
+	Migration   migrate.Status
+	Users       []core.User
+	Rooms       []admin.RoomSummary
+	Members     map[core.RoomID][]admin.RoomMember
+	Keys        map[core.RoomID]admin.RoomKeys
+	Events      []cluster.Event
+	Incidents   []cluster.Incident
+	HistoryNote string // why the history may lack something
+	Rollout     admin.Rollout
+	Attempts    []admin.Attempt     // to connect; also makes every request fail
+	Audit       []admin.AuditRecord // newest first
+	Replicas    []doctor.Check      // nil: they are equal
+	UserKeys    map[string]core.UserKey
+	Runs        map[string]string // of nodes by their own word, where it is another than Status has; "": it does not answer
+	Trusted     *core.CABundle    // nil: the CAs of the system
+	Sessions    []admin.Session   // of all users
+	Silent      []string          // nodes that do not say their sessions
+	LastSeen    *core.LastSeen    // nil: the nodes record nothing
 }
 
 // FakeClient is a client without a cluster. It is safe for concurrent use.
@@ -85,6 +92,9 @@ func read[T any](ctx context.Context, f *FakeClient, pick func(state ClusterStat
 		<-ctx.Done()
 		return zero, ctx.Err()
 	}
+	if fail == nil && len(state.Attempts) > 0 {
+		fail = core.Errorf(core.KindUnavailable, "not connected yet")
+	}
 	if fail != nil {
 		return zero, fail
 	}
@@ -108,6 +118,24 @@ func (f *FakeClient) Status(ctx context.Context) (admin.Status, error) {
 	return read(ctx, f, func(state ClusterState) admin.Status { return state.Status })
 }
 
+// StatusOf is the state's with the run that Runs has for the node, if any.
+func (f *FakeClient) StatusOf(ctx context.Context, node string) (admin.Status, error) {
+	return read(ctx, f, func(state ClusterState) admin.Status {
+		run, told := state.Runs[node]
+		if !told {
+			return state.Status
+		}
+		st := state.Status
+		st.Nodes = slices.Clone(st.Nodes)
+		for i := range st.Nodes {
+			if st.Nodes[i].Name == node {
+				st.Nodes[i].ID, st.Nodes[i].Online = run, run != ""
+			}
+		}
+		return st
+	})
+}
+
 func (f *FakeClient) countPoll() {
 	f.statusPolls++
 	for _, c := range f.waiters[f.statusPolls] {
@@ -128,14 +156,24 @@ func (f *FakeClient) AfterPolls(n int) <-chan struct{} {
 	return c
 }
 
-// Events returns the events after Since.
-func (f *FakeClient) Events(ctx context.Context, r admin.EventsRequest) (admin.Events, error) {
-	return read(ctx, f, func(state ClusterState) admin.Events {
-		out := admin.Events{Node: state.Status.From}
-		for _, e := range state.Events {
-			if e.Seq > r.Since {
-				out.Events = append(out.Events, e)
+// StatusPolls counts the polls of the status.
+func (f *FakeClient) StatusPolls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.statusPolls
+}
+
+// History returns what is new after a place, or the newest entries.
+func (f *FakeClient) History(ctx context.Context, r admin.HistoryRequest) (admin.History, error) {
+	return read(ctx, f, func(state ClusterState) admin.History {
+		out := admin.History{Node: state.Status.From, Note: state.HistoryNote}
+		for n, e := range state.Events {
+			if out.Last = uint64(n) + 1; out.Last > r.After {
+				out.Entries = append(out.Entries, admin.HistoryEntry{Place: out.Last, Updated: out.Last, At: e.At, Event: &e})
 			}
+		}
+		for _, i := range state.Incidents { // each time: it may have changed
+			out.Entries = append(out.Entries, admin.HistoryEntry{At: i.Begin, Incident: &i})
 		}
 		return out
 	})
@@ -153,6 +191,7 @@ func (f *FakeClient) UserPage(ctx context.Context, r core.UserPageRequest) (core
 	if err != nil {
 		return core.UserPage{}, err
 	}
+	f.locked(func() { r.LastSeen = f.state.LastSeen })
 	return ix.Page(r, core.MillisOf(Now))
 }
 
@@ -260,7 +299,19 @@ func (f *FakeClient) Connected() string {
 }
 
 // Server returns a fixed URL.
-func (f *FakeClient) Server() string { return "tls://127.0.0.1:4222" }
+func (f *FakeClient) Server() string {
+	if len(f.Attempts()) > 0 {
+		return ""
+	}
+	return "tls://127.0.0.1:4222"
+}
+
+// Attempts are the state's.
+func (f *FakeClient) Attempts() []admin.Attempt {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.Attempts
+}
 
 // UserAdd adds a user.
 func (f *FakeClient) UserAdd(ctx context.Context, u core.User) (core.User, error) {
@@ -396,6 +447,19 @@ func (f *FakeClient) NodeResume(ctx context.Context, name string) (admin.NodeDra
 	})
 }
 
+// BackupNow has n2 begin a backup.
+func (f *FakeClient) BackupNow(ctx context.Context) (admin.BackupRequested, error) {
+	return change(ctx, f, "backup now", func(state *ClusterState) (admin.BackupRequested, error) {
+		at := core.MillisOf(Now)
+		if rec := state.Status.Backups; rec != nil {
+			next := *rec
+			next.Lease = &core.BackupLease{Node: "n2", Since: at}
+			state.Status.Backups = &next
+		}
+		return admin.BackupRequested{At: at}, nil
+	})
+}
+
 // StepDown records the call.
 func (f *FakeClient) StepDown(ctx context.Context, group, to string) (admin.Done, error) {
 	return change(ctx, f, "step-down "+group+" "+to, func(*ClusterState) (admin.Done, error) {
@@ -495,7 +559,16 @@ func (state ClusterState) roomPage(r core.Room, after string) admin.RoomDetail {
 	if k, ok := state.Keys[r.ID]; ok && after == "" {
 		d.Keys = &k
 	}
+	if r.Encrypted && after == "" && len(all) > 0 {
+		d.Chain = sampleChain(r, len(all))
+	}
 	return d
+}
+
+// sampleChain is the chain of a room in which every member accepted an invitation.
+func sampleChain(r core.Room, members int) *admin.ChainSummary {
+	newest := admin.ChainEntry{Seq: uint64(2*members - 2), What: "acceptance", Role: core.MemberMember, Subject: r.Owner, Signer: r.Owner, At: r.Created}
+	return &admin.ChainSummary{Node: "n1", Statements: newest.Seq + 1, Founder: r.Owner, Newest: newest}
 }
 
 // RoomRekey asks the named member, or else the first that could make a key.

@@ -146,7 +146,7 @@ func Leftovers() ClusterState {
 		Next: "keep what you need of it elsewhere; then start again with --ignore users.note",
 	}}
 	m.Notes = []core.Problem{{Table: core.TableRooms, Text: "the column rooms.topic of /var/lib/unibus/unibus.db is empty; it is left behind"}}
-	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].Text).
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].TextWithRow()).
 		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }
@@ -166,7 +166,7 @@ func FilesDiffer() ClusterState {
 		Next: "choose which file to keep. To migrate that one instead: `unibusd migrate-to-kv --node n2 --db /var/lib/unibus/unibus.db`. " +
 			"To leave its rows behind, start again with --ignore-node n2. Or change the files until the source has all of its rows",
 	}}
-	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].Text).
+	m.Error = core.Errorf(core.KindRefused, "the migration did not start, because of 1 problem; the first: %s", m.Problems[0].TextWithRow()).
 		WithNext("repair what is listed, then start again; nothing was written")
 	return state
 }

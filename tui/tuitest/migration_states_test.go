@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"unibus/tui/tuitest"
 )
@@ -81,7 +82,7 @@ func sentencePatterns(t *testing.T) []*regexp.Regexp {
 				if !ok || !isText(e) {
 					return true
 				}
-				if p, letters := pattern(e); letters >= leastLetters {
+				if p, letters := pattern(e); letters >= leastLetters && utf8.ValidString(p) { // else it is no sentence
 					out = append(out, regexp.MustCompile(p))
 				}
 				return false

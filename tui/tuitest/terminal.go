@@ -3,7 +3,9 @@ package tuitest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
@@ -15,6 +17,7 @@ import (
 type Terminal struct {
 	display
 	input   *inputQueue
+	record  recording
 	program *tea.Program
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -30,7 +33,7 @@ func StartTerminal(cfg tui.Config, w, h int) *Terminal {
 	m, p := tui.Program(ctx, cfg, tea.WithInput(t.input), tea.WithOutput(t), tea.WithWindowSize(w, h),
 		tea.WithColorProfile(colorprofile.TrueColor), tea.WithEnvironment([]string{"TERM=xterm-256color", "LANG=C.UTF-8"}), tea.WithoutSignalHandler())
 	t.program = p
-	go m.Feed().Run(ctx)
+	go m.RunFeed(ctx)
 	go t.forwardReplies(t.input.put)
 	go func() {
 		defer close(t.done)
@@ -41,7 +44,9 @@ func StartTerminal(cfg tui.Config, w, h int) *Terminal {
 
 // Write takes the program's output. Like a terminal driver it turns LF into CRLF.
 func (t *Terminal) Write(p []byte) (int, error) {
-	return len(p), t.show(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
+	shown := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
+	t.record.add(shown)
+	return len(p), t.show(shown)
 }
 
 // Resize changes the window size.
@@ -89,4 +94,23 @@ func (t *Terminal) Close() error {
 		return nil
 	}
 	return t.err
+}
+
+// Type sends keys to the program itself: names as in Harness. The error says that it did not take them in time.
+func (t *Terminal) Type(within time.Duration, keys ...string) error {
+	taken := make(chan struct{})
+	go func() {
+		defer close(taken)
+		for _, k := range keys {
+			for _, p := range keyPresses(k) {
+				t.program.Send(p)
+			}
+		}
+	}()
+	select {
+	case <-taken:
+		return nil
+	case <-time.After(within):
+		return fmt.Errorf("the console did not take its keys within %s", within)
+	}
 }

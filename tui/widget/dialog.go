@@ -1,10 +1,12 @@
 package widget
 
 import (
+	"slices"
 	"strings"
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"unibus/tui/theme"
 )
@@ -25,6 +27,8 @@ type Field struct {
 	Value string             // the initial text
 	Hint  string             // shown while the field is empty
 	Check func(string) error // nil: any text is valid
+
+	Choices []string // the only values; nil: a text is typed
 
 	TakesList bool // of values between commas; pasted lines become values
 }
@@ -116,11 +120,42 @@ func (d *Dialog) HandleKey(k tea.KeyPressMsg) InputResult {
 	case "enter":
 		return d.handleEnter()
 	}
+	if d.focus < len(d.inputs) && d.spec.Fields[d.focus].Choices != nil {
+		d.choose(key)
+		return StillOpen
+	}
 	if d.focus < len(d.inputs) {
 		d.fieldError = Sentence(d.inputs[d.focus].handleKey(k))
 		return StillOpen
 	}
 	return d.handleButtonKey(key)
+}
+
+// choose takes the next or the former value of a choice, or the first that begins with a letter.
+func (d *Dialog) choose(key string) {
+	in, all := &d.inputs[d.focus], d.spec.Fields[d.focus].Choices
+	at := slices.Index(all, in.Value())
+	switch key {
+	case "space", "right":
+		at = (at + 1) % len(all)
+	case "left":
+		at = (max(at, 0) + len(all) - 1) % len(all)
+	default:
+		at = slices.IndexFunc(all, func(c string) bool { return strings.HasPrefix(c, key) })
+		if at < 0 {
+			d.fieldError = "This is " + JoinChoices(all) + ": space changes it."
+			return
+		}
+	}
+	d.fieldError = ""
+	in.SetValue(all[at])
+	in.CursorEnd()
+}
+
+// JoinChoices returns "yes, no or later".
+func JoinChoices(all []string) string {
+	last := len(all) - 1
+	return strings.Join(all[:last], ", ") + " or " + all[last]
 }
 
 func (d *Dialog) handleButtonKey(key string) InputResult {
@@ -183,6 +218,10 @@ func (d *Dialog) checkField(i int) bool {
 
 // HandlePaste inserts text into the focused field, or says there why it does not.
 func (d *Dialog) HandlePaste(text string) {
+	if d.acceptsKeys && d.focus < len(d.inputs) && d.spec.Fields[d.focus].Choices != nil {
+		d.choose(strings.ToLower(strings.TrimSpace(text)))
+		return
+	}
 	if d.acceptsKeys && d.focus < len(d.inputs) {
 		d.fieldError = d.inputs[d.focus].paste(text, d.spec.Fields[d.focus].TakesList)
 	}
@@ -210,16 +249,46 @@ func (d *Dialog) View(t theme.Theme, w, h int) string {
 	return drawFrame(t, d.spec.Title, append(body, foot...), inner)
 }
 
+// Click answers with the button at a place of a screen of w by h cells, as its key does.
+func (d *Dialog) Click(t theme.Theme, w, h, x, y int) InputResult {
+	lines := strings.Split(ansi.Strip(d.View(t, w, h-2)), "\n")
+	line := len(lines) - 2 // above the frame
+	x, y = x-max(0, (w-Width(lines[0]))/2), y-max(0, (h-len(lines))/2)
+	if !d.acceptsKeys || y != line {
+		return StillOpen
+	}
+	for i, label := range []string{"Cancel", d.spec.ConfirmLabel} {
+		if d.spec.ConfirmLabel == "" {
+			label = "Close"
+		}
+		before, _, found := strings.Cut(lines[line], "[ "+label+" ]")
+		if from := Width(before); found && x >= from && x < from+Width(label)+4 {
+			d.setFocus(len(d.inputs) + i)
+			return d.handleEnter()
+		}
+	}
+	return StillOpen
+}
+
 // commandLine is the command that the fields describe now.
 func (d *Dialog) commandLine() string {
+	if line := d.Command(); line != "" {
+		return "Same as: " + line
+	}
+	return ""
+}
+
+// Command is the command that the fields describe now, on one line however long it is; "" for none.
+func (d *Dialog) Command() string {
 	if d.spec.Command == nil {
 		return ""
 	}
-	line := d.spec.Command(d.Values())
-	if line == "" {
-		return ""
-	}
-	return "Same as: " + Sanitize(line)
+	return Sanitize(d.spec.Command(d.Values()))
+}
+
+// Text is the title and the paragraphs.
+func (d *Dialog) Text() string {
+	return strings.Join(append([]string{d.spec.Title}, d.spec.Lines...), "\n")
 }
 
 // minInputWidth is the least number of visible cells of an input.
@@ -242,7 +311,7 @@ func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 		if i == d.focus {
 			tone = theme.Accent
 		}
-		out = append(out, t.Paint(tone, PadRight(Truncate(t, Sanitize(d.spec.Fields[i].Label), label), label))+" "+d.inputs[i].View())
+		out = append(out, t.Paint(tone, PadRight(Truncate(t, Sanitize(d.spec.Fields[i].Label), label), label))+" "+d.drawInput(t, i))
 	}
 	if d.fieldError == "" {
 		return append(out, "")
@@ -251,6 +320,19 @@ func (d *Dialog) drawFields(t theme.Theme, inner int) []string {
 		out = append(out, t.Paint(theme.Warn, l))
 	}
 	return out
+}
+
+// drawInput is the input of a field, or its choice with the key that changes it.
+func (d *Dialog) drawInput(t theme.Theme, i int) string {
+	choices := d.spec.Fields[i].Choices
+	if choices == nil {
+		return d.inputs[i].View()
+	}
+	text := t.Paint(theme.Strong, d.inputs[i].Value())
+	if i == d.focus {
+		text += t.Paint(theme.Dim, "   space: "+JoinChoices(choices))
+	}
+	return text
 }
 
 func styleInput(t theme.Theme, in *textinput.Model) {

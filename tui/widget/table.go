@@ -8,16 +8,18 @@ import (
 	"strings"
 	"time"
 
+	"unibus/core"
 	"unibus/tui/theme"
 )
 
 // Column is one column of a table.
 type Column struct {
-	Title string
-	Right bool // right-aligned
-	Max   int  // cells; 0: as wide as its widest value
-	Extra bool // dropped before any other column shrinks; the row's own view shows the value
-	Min   int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
+	Title    string
+	Right    bool // right-aligned
+	Max      int  // cells; 0: as wide as its widest value
+	Extra    bool // dropped before any other column shrinks; the row's own view shows the value
+	IfFilled bool // dropped while it is empty in every row
+	Min      int  // cells to which it may shrink once the columns after it are gone; 0: it does not shrink
 }
 
 // pad fills a text to the width of its column.
@@ -76,12 +78,24 @@ type Row struct {
 	IsDim bool // a stale or absent object
 }
 
+// Dim is the row without colors, because they may be wrong by now.
+func (r Row) Dim() Row {
+	r.IsDim, r.Cells = true, slices.Clone(r.Cells)
+	for i := range r.Cells {
+		r.Cells[i].Tone = theme.Dim
+	}
+	return r
+}
+
 // Table shows rows with a cursor, an order and marks. Call SetRows before drawing, or
 // SetWindow where the list is longer than what is loaded of it.
 type Table struct {
 	columns         []Column
+	hidden          []bool // by column; nil: none is
 	Empty           string // says why the table is empty, and what would fill it
 	RowsCanBeMarked bool   // m marks a row
+	IsStale         bool   // the rows are older than they may be: all are dim
+	HidesCursor     bool   // the table is looked at only, beside the page that has the keys
 	FollowsTop      bool   // a cursor on the first row stays there when rows come before it: a list with the newest first
 
 	filtered      []Row  // the rows that match the filter, as loaded
@@ -93,8 +107,9 @@ type Table struct {
 	cursorKey     string // Key of the selected row
 	cursorRow     int    // remembered for when the row with cursorKey is gone
 	firstVisible  int
-	visibleRows   int // when last drawn: PgUp and PgDn move by it
-	sortColumn    int // -1: as loaded
+	visibleRows   int    // when last drawn: PgUp and PgDn move by it
+	header        string // as last drawn, without colors
+	sortColumn    int    // -1: as loaded
 	descending    bool
 	marks         map[string]bool
 	filter        string
@@ -106,15 +121,15 @@ func NewTable(empty string, cols ...Column) *Table {
 	return &Table{columns: cols, Empty: empty, sortColumn: -1, marks: map[string]bool{}}
 }
 
-// SetRows replaces the rows. filter keeps rows with a key or cell that contains it,
-// ignoring case.
+// SetRows replaces the rows. filter keeps those that a core.RowFilter selects of key and
+// cells; its fields are the titles of the columns. One that cannot be read keeps all.
 func (t *Table) SetRows(rows []Row, filter string) {
 	follow := t.FollowsTop && t.cursorRow == 0 && t.sortColumn < 0 && t.filter == filter
 	t.totalRows, t.filter = len(rows), filter
-	f := strings.ToLower(filter)
+	f, err := core.ParseRowFilter(filter, t.filterFields()...)
 	kept := make([]Row, 0, len(rows))
 	for _, r := range rows {
-		if f == "" || rowMatches(r, f) {
+		if filter == "" || err != nil || f.Selects(filterValues(r)...) {
 			kept = append(kept, r)
 		}
 	}
@@ -130,16 +145,21 @@ func (t *Table) SetRows(rows []Row, filter string) {
 	}
 }
 
-func rowMatches(r Row, f string) bool {
-	if strings.Contains(strings.ToLower(r.Key), f) {
-		return true
+// filterFields are the names of filterValues.
+func (t *Table) filterFields() []string {
+	out := []string{"key"}
+	for _, c := range t.columns {
+		out = append(out, strings.ReplaceAll(strings.ToLower(c.Title), " ", "-"))
 	}
+	return out
+}
+
+func filterValues(r Row) []string {
+	out := []string{r.Key}
 	for _, c := range r.Cells {
-		if strings.Contains(strings.ToLower(c.fullText()), f) {
-			return true
-		}
+		out = append(out, c.fullText())
 	}
-	return false
+	return out
 }
 
 func (t *Table) applySort() {
@@ -214,6 +234,17 @@ func (t *Table) SelectedKey() string {
 	return r.Key
 }
 
+// RowAt is the key of the row that a line of a screen shows, false if it shows none. The table finds
+// itself on the screen by its header.
+func (t *Table) RowAt(screen []string, line int) (key string, ok bool) {
+	top := slices.IndexFunc(screen, func(l string) bool { return t.header != "" && strings.TrimRight(l, " ") == t.header })
+	if top < 0 || line <= top || line > top+t.visibleRows {
+		return "", false
+	}
+	r, ok := t.rowAt(t.firstVisible + line - top - 1)
+	return r.Key, ok
+}
+
 // Select puts the cursor on a row.
 func (t *Table) Select(key string) {
 	t.cursorKey = key
@@ -222,6 +253,32 @@ func (t *Table) Select(key string) {
 
 // MarkedKeys are the keys of all marked rows, in order. The page knows which of them are listed.
 func (t *Table) MarkedKeys() []string { return slices.Sorted(maps.Keys(t.marks)) }
+
+// ListedKeys are the keys of the loaded rows that match the filter, in their order.
+func (t *Table) ListedKeys() []string {
+	out := make([]string, len(t.sorted))
+	for i, r := range t.sorted {
+		out[i] = r.Key
+	}
+	return out
+}
+
+// RowText is the shown cells of a loaded row, between tabs, as a spreadsheet takes them; "" without that row.
+func (t *Table) RowText(key string) string {
+	for _, r := range t.sorted {
+		if r.Key != key {
+			continue
+		}
+		var cells []string
+		for i, c := range r.Cells {
+			if !t.isHidden(i) {
+				cells = append(cells, Sanitize(c.fullText()))
+			}
+		}
+		return strings.Join(cells, "\t")
+	}
+	return ""
+}
 
 // Len counts the rows that match the filter.
 func (t *Table) Len() int { return t.total }
@@ -263,6 +320,9 @@ func (t *Table) HandleKey(key string) bool {
 
 func (t *Table) sortByNextColumn() {
 	t.sortColumn++
+	for t.isHidden(t.sortColumn) {
+		t.sortColumn++
+	}
 	t.descending = false
 	if t.sortColumn >= len(t.columns) {
 		t.sortColumn = -1

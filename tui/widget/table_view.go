@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"unibus/tui/theme"
 )
 
@@ -22,6 +24,8 @@ func (t *Table) View(th theme.Theme, w, h int) string {
 	}
 	rows := h - 1
 	t.visibleRows = rows
+	lines[0] = t.withPlace(th, lines[0], w, rows)
+	t.header = strings.TrimRight(ansi.Strip(lines[0]), " ")
 	t.scrollToCursor(rows)
 	for i := t.firstVisible; i < min(t.total, t.firstVisible+rows); i++ {
 		r, loaded := t.rowAt(i)
@@ -31,6 +35,16 @@ func (t *Table) View(th theme.Theme, w, h int) string {
 		lines = append(lines, t.drawRow(th, r, i == t.cursorRow, widths))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// withPlace adds the cursor's place to the header of a list that is longer than the screen,
+// if there is room.
+func (t *Table) withPlace(th theme.Theme, header string, w, rows int) string {
+	place := FormatCount(t.cursorRow+1) + " of " + FormatCount(t.total)
+	if t.total <= rows || Width(header)+Width(place)+3 > w {
+		return header
+	}
+	return PadRight(header, w-Width(place)-1) + th.Paint(theme.Dim, place)
 }
 
 func (t *Table) scrollToCursor(rows int) {
@@ -59,7 +73,9 @@ func (t *Table) drawEmpty(th theme.Theme, w int) []string {
 func (t *Table) columnWidths(available int) []int {
 	ws := make([]int, len(t.columns))
 	for i := range t.columns {
-		ws[i] = t.naturalWidth(i)
+		if isEmpty := t.columns[i].IfFilled && (i >= len(t.contentWidths) || t.contentWidths[i] == 0); !isEmpty && !t.isHidden(i) {
+			ws[i] = t.naturalWidth(i)
+		}
 	}
 	for i := len(ws) - 1; i > 0 && sumWidths(ws) > available; i-- {
 		if t.columns[i].Extra {
@@ -144,6 +160,10 @@ func (t *Table) drawHeader(th theme.Theme, ws []int) string {
 }
 
 func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
+	if t.IsStale {
+		r = r.Dim()
+	}
+	selected = selected && !t.HidesCursor
 	lead := " "
 	if selected {
 		lead = th.Glyphs.Cursor
@@ -153,12 +173,35 @@ func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
 		mark = th.Glyphs.Mark
 	}
 	if selected {
-		return th.Paint(theme.Accent, mark) + th.SelectedRow.Render(lead+" "+t.drawCells(th, r, ws, true)+" ")
+		return th.Paint(theme.Accent, mark) + t.drawSelected(th, lead+" ", r, ws)
 	}
-	return th.Paint(theme.Accent, mark) + lead + " " + t.drawCells(th, r, ws, false)
+	return th.Paint(theme.Accent, mark) + lead + " " + t.drawCells(th, r, ws)
 }
 
-func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string {
+// drawSelected draws the row under the cursor. A cell that shows a state keeps its color.
+func (t *Table) drawSelected(th theme.Theme, run string, r Row, ws []int) string {
+	out, gap := "", ""
+	for i, c := range t.columns {
+		if ws[i] == 0 {
+			continue
+		}
+		var cell Cell
+		if i < len(r.Cells) {
+			cell = r.Cells[i]
+		}
+		text := drawCell(th, cell, ws[i], c.Right, true, r.IsDim)
+		run += gap
+		gap = columnGap
+		if !cell.Tone.IsState() {
+			run += text
+			continue
+		}
+		out, run = out+th.SelectedRow.Render(run)+th.SelectedState(cell.Tone).Render(text), ""
+	}
+	return out + th.SelectedRow.Render(run+" ")
+}
+
+func (t *Table) drawCells(th theme.Theme, r Row, ws []int) string {
 	var parts []string
 	for i, c := range t.columns {
 		if ws[i] == 0 {
@@ -168,7 +211,7 @@ func (t *Table) drawCells(th theme.Theme, r Row, ws []int, unstyled bool) string
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
 		}
-		parts = append(parts, drawCell(th, cell, ws[i], c.Right, unstyled, r.IsDim))
+		parts = append(parts, drawCell(th, cell, ws[i], c.Right, false, r.IsDim))
 	}
 	return strings.Join(parts, columnGap)
 }

@@ -88,8 +88,10 @@ func TestCursorStaysWhileRowsComeAndGo(t *testing.T) {
 	if got := table.SelectedKey(); got != key {
 		t.Errorf("the cursor went from %s to %s", key, got)
 	}
-	if got := table.View(dark, 40, 21); got != before {
-		t.Errorf("the screen moved:\n%s\nfrom\n%s", ansi.Strip(got), ansi.Strip(before))
+	_, rowsBefore, _ := strings.Cut(before, "\n")
+	header, rows, _ := strings.Cut(table.View(dark, 40, 21), "\n")
+	if rows != rowsBefore || !strings.Contains(ansi.Strip(before), "381 of 1 000") || !strings.Contains(ansi.Strip(header), "374 of 993") {
+		t.Errorf("the screen moved, or the place is not right:\n%s\n%s\nfrom\n%s", ansi.Strip(header), ansi.Strip(rows), ansi.Strip(before))
 	}
 }
 

@@ -123,7 +123,14 @@ func Flags(root *cobra.Command) map[string]bool {
 }
 
 // ConsoleFlags are the flags that only unibus-tui has and documents name alone.
-func ConsoleFlags() []string { return []string{"read-only", "theme", "ascii"} }
+func ConsoleFlags() []string {
+	return []string{"read-only", "theme", "ascii", "mouse", "plain", "max-sessions", "idle", "state"}
+}
+
+// ConsoleVariables are the variables that give a setting of the console.
+func ConsoleVariables() []string {
+	return []string{"UNIBUS_TUI_CONTEXT", "UNIBUS_TUI_THEME", "UNIBUS_TUI_ASCII", "UNIBUS_TUI_BELL", "UNIBUS_TUI_MOUSE", "UNIBUS_TUI_READ_ONLY"}
+}
 
 // ForeignFlags are flags of the nats CLI, which documents name alone, and aliases
 // that commands take without listing them.

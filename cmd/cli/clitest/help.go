@@ -79,8 +79,11 @@ func helpOf(t *testing.T, root *cobra.Command, path string, print func(w io.Writ
 func Console() *cobra.Command {
 	run := func(*cobra.Command, []string) error { return nil }
 	root := &cobra.Command{Use: "unibus-tui", Args: cobra.NoArgs, RunE: run}
+	root.Flags().String("context", "", "")
 	status := &cobra.Command{Use: "status", Args: cobra.NoArgs, RunE: run}
 	status.Flags().Bool("json", false, "")
-	root.AddCommand(status)
+	config := &cobra.Command{Use: "config", Args: cobra.NoArgs, RunE: run}
+	config.Flags().Bool("json", false, "")
+	root.AddCommand(status, config, &cobra.Command{Use: "serve", Args: cobra.NoArgs, RunE: run})
 	return root
 }

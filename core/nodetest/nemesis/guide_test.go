@@ -121,6 +121,7 @@ func (in *installation) prepare() {
 			in.t.Fatal(err)
 		}
 		in.onNode(h, in.three.block("2. Files on each host", 0))
+		in.onNode(h, in.three.block("2. Files on each host", 1))
 	}
 }
 

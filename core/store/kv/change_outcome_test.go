@@ -17,7 +17,7 @@ import (
 )
 
 // changeFixture is what the changing methods find: an owner, a member, an invited user, a
-// stranger, and a key that is staged for the next epoch.
+// stranger, a key that is staged for the next epoch, and a room with old keys.
 type changeFixture struct {
 	owner, member, invited, stranger core.User
 	newcomer                         core.User // is not there yet
@@ -42,7 +42,21 @@ func newChangeFixture(t *testing.T, s *Store) changeFixture {
 	mustDo(t, s.PutMember(ctx, storetest.NewMember(f.room, f.member.ID)))
 	mustDo(t, s.PutMember(ctx, f.invitation()))
 	mustDo(t, s.StageKeys(ctx, f.room, 0, f.rec, f.keys()))
+	f.addRoomWithOldKeys(t, s)
 	return f
+}
+
+// addRoomWithOldKeys adds a room whose first key is old.
+func (f changeFixture) addRoomWithOldKeys(t *testing.T, s *Store) {
+	t.Helper()
+	ctx, room := t.Context(), core.RoomID("old"+token())
+	mustDo(t, s.CreateRoom(ctx, storetest.NewRoom(room, f.owner.ID)))
+	for e := range core.Epoch(2) {
+		rec := token()
+		mustDo(t, s.StageKeys(ctx, room, e, rec, []core.SealedKey{storetest.NewKey(room, e+1, f.owner.ID)}))
+		_, err := s.CommitRekey(ctx, room, e, rec, []byte{byte(e)})
+		mustDo(t, err)
+	}
 }
 
 func (f changeFixture) invitation() core.Member {
@@ -89,6 +103,9 @@ func (f changeFixture) changes() map[string]func(context.Context, core.Store) er
 			return s.PutMember(ctx, storetest.NewMember(f.room, f.stranger.ID))
 		},
 		"PutMember invited": func(ctx context.Context, s core.Store) error { return s.PutMember(ctx, f.invitation()) },
+		"ChangeMembers": func(ctx context.Context, s core.Store) error {
+			return s.ChangeMembers(ctx, f.room, func([]core.Member) ([]core.Member, error) { return []core.Member{f.invitation()}, nil })
+		},
 		"AcceptInvitation": func(ctx context.Context, s core.Store) error {
 			_, err := s.AcceptInvitation(ctx, f.room, f.invited.ID, 9)
 			return err
@@ -111,11 +128,15 @@ func (f changeFixture) changes() map[string]func(context.Context, core.Store) er
 			_, err := s.CommitRekey(ctx, f.room, 0, f.rec, nil)
 			return err
 		},
+		"DeleteOldKeys": func(ctx context.Context, s core.Store) error {
+			_, err := s.DeleteOldKeys(ctx, storetest.Start+1000, 1000)
+			return err
+		},
 	}
 }
 
 // readOnly are the methods of core.Store that change nothing.
-const readOnly = " Admit Backend Close Counts EpochBegan Epochs ExpiringUsers Invitations Key KeyHolders Member MemberCount MemberCounts Members Room RoomKeys RoomPage Rooms RoomsOf RoomsOpenedBy StagedFor User UserPage Users "
+const readOnly = " Admit Backend Close Counts EpochBegan Epochs ExpiringUsers Invitations Key KeyHolders Member MemberCount MemberCounts Members Room RoomKeys RoomMembers RoomPage Rooms RoomsOf RoomsOpenedBy StagedFor User UserPage Users "
 
 // mutable is a connection to a server from which nothing comes while it is muted.
 type mutable struct {

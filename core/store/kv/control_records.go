@@ -11,13 +11,15 @@ import (
 	"unibus/core"
 )
 
-// ControlBucket holds the authority, the migration and the public cluster key.
+// ControlBucket holds the authority, the migration, the public cluster key and the record
+// of scheduled backups.
 const ControlBucket = "UNIBUS_control"
 
 const (
 	keyAuthority = "authority"
 	keyMigration = "migration"
 	keyCluster   = "cluster_key"
+	keyBackups   = "backups"
 )
 
 // ControlConfig is what a Control needs.
@@ -27,6 +29,9 @@ type ControlConfig struct {
 	Timeout  time.Duration // of one operation; 0: 2 s
 	Budget   time.Duration // of Open; 0: 120 s
 	Logger   *slog.Logger  // nil: none
+
+	// LastSeq is that of the node's own replica of the bucket, false without one. nil: not known.
+	LastSeq func() (uint64, bool)
 }
 
 // Control reads and writes the control records: the authority, and the state of
@@ -34,11 +39,12 @@ type ControlConfig struct {
 type Control struct {
 	bucketClient
 	replicas int
+	lastSeq  func() (uint64, bool)
 }
 
 // NewControl makes a Control; nothing is sent before Open.
 func NewControl(c ControlConfig) *Control {
-	k := &Control{replicas: c.Replicas}
+	k := &Control{replicas: c.Replicas, lastSeq: c.LastSeq}
 	k.api.Conn, k.timeout, k.budget, k.log = c.Conn, c.Timeout, c.Budget, c.Logger
 	k.setDefaults()
 	return k
@@ -102,6 +108,21 @@ func (k *Control) Migration(ctx context.Context) (value []byte, rev uint64, err 
 // PutMigration writes the migration's record as PutAuthority does the authority.
 func (k *Control) PutMigration(ctx context.Context, value []byte, rev uint64) (newRev uint64, err error) {
 	return k.cas(ctx, keyMigration, value, rev)
+}
+
+// Backups returns the record of scheduled backups and its revision, which is 0 where
+// there is none.
+func (k *Control) Backups(ctx context.Context) (value []byte, rev uint64, err error) {
+	e, err := k.read(ctx, keyBackups, "record of backups")
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, e.rev, nil
+	}
+	return e.value, e.rev, err
+}
+
+// PutBackups writes the record of scheduled backups as PutAuthority does the authority.
+func (k *Control) PutBackups(ctx context.Context, value []byte, rev uint64) (newRev uint64, err error) {
+	return k.cas(ctx, keyBackups, value, rev)
 }
 
 // ClusterKey returns the public half of the cluster's key. The private half is

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // watchPoll is how often the leader is asked although no write was heard of.
@@ -25,7 +26,8 @@ func rereadDelays() []time.Duration {
 // one at a time; of changes in quick succession f may see only the last. Watch
 // does not rely on a consumer, which would die with the node that it lives on: it
 // listens for the writes themselves and asks the stream's leader, and does so
-// every second in any case. Without a leader it goes on asking.
+// every second in any case, or every five where the node's own replica has nothing new.
+// Without a leader it goes on asking.
 func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
 	heard := make(chan struct{}, 1)
 	sub, err := k.api.Conn.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {
@@ -40,8 +42,15 @@ func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, m
 	defer func() { _ = sub.Unsubscribe() }()
 	var seen controlRecords
 	var pending []time.Duration
+	rereads := false // a write was heard of
+	replica := jsapi.LocalReplica{LastSeq: k.lastSeq}
 	for first := true; ctx.Err() == nil && !k.closed.Load(); {
+		if due := replica.AskDue(); !due && !first && !rereads {
+			rereads, pending = k.awaitNextRead(ctx, heard, pending)
+			continue
+		}
 		next, err := k.readRecords(ctx)
+		replica.Answered(err == nil)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			k.log.Debug("the control records could not be read; the watch goes on", "err", err)
@@ -49,16 +58,16 @@ func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, m
 			first, seen = false, next
 			f(next.authority, bytes.Clone(next.migration))
 		}
-		pending = k.awaitNextRead(ctx, heard, pending)
+		rereads, pending = k.awaitNextRead(ctx, heard, pending)
 	}
 	return nil
 }
 
 // awaitNextRead waits until the next delay is over, a write is heard of, or a
-// second has passed. It returns the delays that are left.
-func (k *Control) awaitNextRead(ctx context.Context, heard <-chan struct{}, pending []time.Duration) []time.Duration {
-	wait := watchPoll
-	if len(pending) > 0 {
+// second has passed. It returns whether a write was heard of, and the delays that are left.
+func (k *Control) awaitNextRead(ctx context.Context, heard <-chan struct{}, pending []time.Duration) (rereads bool, left []time.Duration) {
+	wait := core.UntilTick(watchPoll)
+	if rereads = len(pending) > 0; rereads {
 		wait, pending = pending[0], pending[1:]
 	}
 	t := time.NewTimer(wait)
@@ -67,9 +76,9 @@ func (k *Control) awaitNextRead(ctx context.Context, heard <-chan struct{}, pend
 	case <-ctx.Done():
 	case <-t.C:
 	case <-heard:
-		return rereadDelays()
+		return true, rereadDelays()
 	}
-	return pending
+	return rereads, pending
 }
 
 // controlRecords are both records as they were read.

@@ -3,28 +3,27 @@ package kv
 import (
 	"cmp"
 	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
+	"time"
 
 	"unibus/core"
+	"unibus/core/jsapi"
 )
 
 // ExportRows hands out everything that counts, for a backup or a rollback, and
 // ends with the first error that each returns. Values are canonical; one that
 // cannot be decoded is KindFailed. The derived rooms_by_member is left out.
 //
-// Each table comes in bytewise key order at one revision of its bucket: the
-// store of the bucket's leader is read from its beginning, and the reading ends
-// only where the leader, asked after the last message, has come to that message
-// and no further. Until then nothing was written behind it, so each message
-// passed was the newest of its key then, and each later one of the key was
-// passed too. A bucket that is written all the time is waited for.
+// The tables come in the order members, rooms, room_keys, users, each in bytewise key
+// order, and all of them at one revision. They are read while nodes write; then
+// the writes are held (see holdWrites) for the moment that it takes to read what
+// came meanwhile. During a migration nobody writes, and nothing is held.
 //
-// The tables come in the order members, rooms, room_keys, users. Nothing is ever
-// deleted, and a row is written after those that it refers to, so a table that
-// is read later has everything that the ones before refer to: no member, key or
-// owner comes without its room and user. Of room_keys come those that led to the
-// room's rec as it was handed out; they were written before the room was moved to
-// it. The rows of later rekeys, and those of lost ones, are left out. If a
+// Of room_keys come those that led to the room's rec. The rows of rekeys under way,
+// and those of lost ones, are left out. If a
 // record is missing, nothing leads to the epochs before it; of those come the keys of
 // each epoch that has one rec only, so that a file that was migrated so comes back whole.
 //
@@ -34,11 +33,24 @@ import (
 // In memory are the rooms' recs, which record came before which, and a rec for each
 // epoch, never a table: see Config.TempDir.
 func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error {
-	if err := s.exportTable(ctx, core.TableMembers, nil, each); err != nil {
+	keys := keyChains{c: recordChains{}, only: onlyRecs{}}
+	x := map[core.Table]*tableExport{}
+	for _, t := range exportTables() {
+		var note func(entry)
+		if t == core.TableRoomKeys {
+			note = keys.note
+		}
+		x[t] = s.newTableExport(t, note)
+		defer x[t].close()
+	}
+	if err := s.readAll(ctx, x); err != nil {
+		return err
+	}
+	if err := x[core.TableMembers].each(each); err != nil {
 		return err
 	}
 	rooms := map[core.RoomID]core.Room{}
-	err := s.exportTable(ctx, core.TableRooms, nil, func(r core.Row) error {
+	err := x[core.TableRooms].each(func(r core.Row) error {
 		room, err := core.DecodeRoom(r)
 		if err != nil {
 			return err
@@ -49,90 +61,93 @@ func (s *Store) ExportRows(ctx context.Context, each func(core.Row) error) error
 	if err != nil {
 		return err
 	}
-	if err := s.exportKeys(ctx, rooms, each); err != nil {
+	if err := keys.export(x[core.TableRoomKeys], rooms, each); err != nil {
 		return err
 	}
-	return s.exportTable(ctx, core.TableUsers, nil, each)
+	return x[core.TableUsers].each(each)
 }
 
-// exportKeys collects the records while the table is read, and hands keys out once
-// it knows them all.
-func (s *Store) exportKeys(ctx context.Context, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
-	t := core.TableRoomKeys
-	c, only := recordChains{}, onlyRecs{}
-	note := func(e entry) error {
-		if e.deleted {
-			return nil
+// exportTries is how often a table is read again whose leader changed meanwhile, and
+// how often the writes are held for one export.
+const exportTries = 3
+
+// readAll reads the tables at one revision.
+func (s *Store) readAll(ctx context.Context, x map[core.Table]*tableExport) error {
+	quiet := slices.ContainsFunc(exportTables(), func(t core.Table) bool { return !s.buckets[t].guard().Open })
+	for _, t := range exportTables() { // one after the other: each takes much of what the servers can give
+		if err := x[t].read(ctx, quiet); err != nil {
+			return err
 		}
-		only.add(e.key)
-		if !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
-			return nil
+	}
+	for try := 1; !quiet; try++ {
+		err := s.readRest(ctx, x)
+		if kind := core.KindOf(err); kind != core.KindUnavailable && kind != core.KindConflict || try == exportTries || ctx.Err() != nil {
+			return err
 		}
-		_, record, err := core.DecodeKey(core.Row{Table: t, Key: e.key, Value: e.value})
-		if err == nil && record != nil {
-			c[recordKey{record.Room, record.Epoch, record.Rec}] = record.Prev
-		}
+		jsapi.Sleep(ctx, rand.N(100*time.Millisecond)) // two exports that began at the same moment part
+	}
+	return nil
+}
+
+// readRest reads what was written since a table was read, with the writes held at last.
+func (s *Store) readRest(ctx context.Context, x map[core.Table]*tableExport) error {
+	if err := eachExported(func(t core.Table) error { return x[t].follow(ctx) }); err != nil {
 		return err
 	}
-	var valid countedRecs
-	return s.exportTable(ctx, t, note, func(r core.Row) error {
-		if valid == nil {
-			valid = make(countedRecs, len(rooms))
-			for id, room := range rooms {
-				valid[string(id)], _ = recsOf(room, c.prevOf(id)) // a map gives no error
-			}
-		}
-		if !valid.has(r.Key) && !valid.isUndecided(r.Key, rooms, only) {
+	begun := time.Now()
+	h, err := s.holdWrites(ctx)
+	if err != nil {
+		return err
+	}
+	held, cancel := context.WithTimeout(ctx, maxHold)
+	defer cancel()
+	err = eachExported(func(t core.Table) error { return x[t].readHeld(held, h.revs[t]) })
+	if err != nil {
+		return errors.Join(err, h.abandon(ctx))
+	}
+	err = h.release(ctx)
+	s.log.Debug("the writes were held for an export", "for", time.Since(begun), "err", err)
+	return err
+}
+
+// keyChains collects, while the sealed keys are read, what leads from one epoch to the
+// one before it.
+type keyChains struct {
+	c       recordChains
+	only    onlyRecs
+	damaged error // a record that cannot be decoded
+}
+
+func (k *keyChains) note(e entry) {
+	if e.deleted {
+		return
+	}
+	k.only.add(e.key)
+	if !strings.HasSuffix(e.key, "."+core.RecordSuffix) {
+		return
+	}
+	_, record, err := core.DecodeKey(core.Row{Table: core.TableRoomKeys, Key: e.key, Value: e.value})
+	if err == nil && record != nil {
+		k.c[recordKey{record.Room, record.Epoch, record.Rec}] = record.Prev
+	}
+	k.damaged = cmp.Or(k.damaged, err)
+}
+
+// export hands out the keys that count.
+func (k *keyChains) export(x *tableExport, rooms map[core.RoomID]core.Room, each func(core.Row) error) error {
+	if k.damaged != nil {
+		return k.damaged
+	}
+	valid := make(countedRecs, len(rooms))
+	for id, room := range rooms {
+		valid[string(id)], _ = recsOf(room, k.c.prevOf(id)) // a map gives no error
+	}
+	return x.each(func(r core.Row) error {
+		if !valid.has(r.Key) && !valid.isUndecided(r.Key, rooms, k.only) {
 			return nil
 		}
 		return each(r)
 	})
-}
-
-// exportTries is how often a table is read again whose leader changed meanwhile.
-const exportTries = 3
-
-// exportTable hands out one table at one revision; note, if any, sees what is read as it comes.
-func (s *Store) exportTable(ctx context.Context, t core.Table, note func(entry) error, each func(core.Row) error) error {
-	in := newSorter(s.tempDir, s.memory)
-	defer in.close()
-	var at leaderPosition
-	internal := map[string]bool{} // internal keys
-	for try := 1; ; try++ {
-		var err error
-		at, err = s.readExactly(ctx, t, func(e entry) error {
-			if e.key[0] == '_' {
-				internal[e.key] = true
-				return nil
-			}
-			if note != nil {
-				if err := note(e); err != nil {
-					return err
-				}
-			}
-			return in.add(e)
-		})
-		if err == nil {
-			break
-		}
-		if core.KindOf(err) != core.KindUnavailable || try == exportTries || ctx.Err() != nil {
-			return err
-		}
-		in.reset()
-		clear(internal)
-	}
-	err := in.each(func(e entry) error {
-		value, err := canonical(core.Row{Table: t, Key: e.key, Value: e.value})
-		if err != nil {
-			return err
-		}
-		return each(core.Row{Table: t, Key: e.key, Value: value})
-	})
-	if lost := at.keys - in.keys - len(internal); err == nil && lost > 0 {
-		return core.Errorf(core.KindFailed, "%s, which leads %s, cannot read %d of its %d keys: its disk is damaged", cmp.Or(at.leader, "the node"), t.Bucket(), lost, at.keys).
-			WithNext("check its disk, and restart that node, so that it heals from its peers")
-	}
-	return err
 }
 
 // leaderPosition is what a leader counted at the revision of an export.
@@ -141,14 +156,15 @@ type leaderPosition struct {
 	keys   int
 }
 
-// readExactly scans the replica of a bucket's leader up to one revision.
-func (s *Store) readExactly(ctx context.Context, t core.Table, each func(entry) error) (at leaderPosition, err error) {
+// readReplica scans the replica of a bucket's leader up to one revision. Where exact is
+// false, it ends with what the leader had at the beginning.
+func (s *Store) readReplica(ctx context.Context, t core.Table, exact bool, each func(entry) error) (at leaderPosition, err error) {
 	info, err := s.bucketInfo(ctx, t.Bucket())
 	if err != nil {
 		return at, err
 	}
 	at.leader = info.Leader()
-	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: true, messages: &at.keys}
+	q := scan{bucket: t.Bucket(), filter: everything, node: at.leader, exact: exact, messages: &at.keys}
 	last, found, err := s.newest(ctx, q)
 	if err != nil {
 		return at, err

@@ -266,11 +266,11 @@ func TestExportRowsOfADeposedLeader(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).openWith(t, 0, Config{Replicas: 1, Timeout: time.Second})
 	must[int](t)(storetest.Import(t.Context(), s, storetest.TwoRooms(t)))
-	must[leaderPosition](t)(s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil }))
+	must[leaderPosition](t)(s.readReplica(t.Context(), core.TableUsers, true, func(entry) error { return nil }))
 	wb := s.buckets[core.TableUsers]
 	wb.mu.Lock()
 	wb.cur.table.guard.rev += 1000 // as if the guard had been shut elsewhere, after what this leader holds
 	wb.mu.Unlock()
-	_, err := s.readExactly(t.Context(), core.TableUsers, func(entry) error { return nil })
+	_, err := s.readReplica(t.Context(), core.TableUsers, true, func(entry) error { return nil })
 	wantKind(t, err, core.KindUnavailable)
 }

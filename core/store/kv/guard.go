@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -144,8 +145,11 @@ type permit func(*watchedBucket) (rev uint64, err error)
 // asUser is the permit of the Store's own methods: the bucket must be open.
 func asUser(wb *watchedBucket) (uint64, error) {
 	g := wb.guard()
-	if !g.Open {
+	switch {
+	case !g.Open:
 		return 0, errShut(wb.bucket)
+	case g.Holder != "":
+		return 0, errHeld
 	}
 	return g.rev, nil
 }
@@ -156,7 +160,11 @@ func (s *Store) asCopier(wb *watchedBucket) (uint64, error) {
 	if held := s.shutRevisions.Load(); held != nil {
 		return (*held)[wb.name], nil
 	}
-	return wb.guard().rev, nil
+	g := wb.guard()
+	if g.Holder != "" {
+		return 0, errHeld
+	}
+	return g.rev, nil
 }
 
 // write sends messages under the guard as a user of the store, and waits until
@@ -176,7 +184,7 @@ func (s *Store) write(ctx context.Context, wb *watchedBucket, messages []message
 
 // writeOnly sends one write, alone in its bucket, and does not wait for the watch.
 func (s *Store) writeOnly(ctx context.Context, wb *watchedBucket, messages []message, may permit) (rev uint64, err error) {
-	if err := s.refused(wb, messages); err != nil {
+	if err := s.refused(ctx, wb, messages); err != nil {
 		return 0, err
 	}
 	rev, err = s.writeAlone(ctx, wb, messages, may)
@@ -203,8 +211,8 @@ func (s *Store) writeAlone(ctx context.Context, wb *watchedBucket, messages []me
 }
 
 // refused is where tests stop a write before it is sent.
-func (s *Store) refused(wb *watchedBucket, messages []message) error {
-	if err := s.unreadable(messages); err != nil || s.onWrite == nil {
+func (s *Store) refused(ctx context.Context, wb *watchedBucket, messages []message) error {
+	if err := s.unreadable(messages); err != nil || s.onWrite == nil || !core.IsPartOfChange(ctx) {
 		return err
 	}
 	return s.onWrite(wb.bucket, messages[0].key)
@@ -250,6 +258,12 @@ func describeWrite(wb *watchedBucket, messages []message) string {
 func (s *Store) writeGuarded(ctx context.Context, wb *watchedBucket, messages []message, may permit) (uint64, error) {
 	for {
 		guardRev, err := may(wb)
+		if errors.Is(err, errHeld) {
+			if err := s.awaitRelease(ctx, wb); err != nil {
+				return 0, err
+			}
+			continue
+		}
 		if err != nil {
 			return 0, err
 		}

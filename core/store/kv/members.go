@@ -222,8 +222,10 @@ func (s *Store) changeMember(ctx context.Context, room core.RoomID, user core.Us
 		if err != nil {
 			return core.Member{}, err
 		}
+		known := core.ValueVersion(core.MemberRow(m).Value) // a removal must be possible beside a node that cannot read the row
 		edit(&m)
-		_, err = s.replace(ctx, core.MemberRow(m), rev)
+		row := core.MemberRow(m)
+		_, err = s.set(ctx, message{key: row.Key, value: row.Value, expect: &rev, known: known}, row.Table)
 		if core.KindOf(err) != core.KindConflict {
 			return m, err
 		}

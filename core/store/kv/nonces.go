@@ -77,15 +77,11 @@ func (n *Nonces) Open(ctx context.Context) error {
 }
 
 func (n *Nonces) openOnce(ctx context.Context) error {
-	exists, err := n.api.EnsureStream(ctx, noncesConfig(n.replicas), jsapi.Attempt, func(have jetstream.StreamConfig) (jetstream.StreamConfig, error) {
-		want, err := repairBucket(NoncesBucket, have, n.replicas)
+	return n.api.EnsureKept(ctx, noncesConfig(n.replicas), func(have jetstream.StreamConfig, replicas int) (jetstream.StreamConfig, error) {
+		want, err := repairBucket(NoncesBucket, have, replicas)
 		want.AllowMsgTTL, want.SubjectDeleteMarkerTTL = true, nonceMarker
 		return want, err
 	})
-	if exists && jsapi.Answered(err, jsapi.CodeNoPeers) { // it keeps the replicas that it has
-		return nil
-	}
-	return err
 }
 
 // noncesConfig is that of a bucket whose keys expire one by one.

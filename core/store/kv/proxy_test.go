@@ -40,7 +40,7 @@ func (p *proxy) serve() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", p.to)
+		out, err := net.DialTimeout("tcp", p.to, 5*time.Second)
 		if err != nil {
 			_ = in.Close()
 			continue

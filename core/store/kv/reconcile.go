@@ -76,14 +76,12 @@ func (r *reconciler) retryLater(keys []string) {
 // reconcile repairs the index until ctx ends: what changed, and all of it at the
 // start and every ten minutes. It pauses while the buckets are not open to users.
 func (s *Store) reconcile(ctx context.Context) {
-	tick := time.NewTicker(reconcileAfter / 2)
-	defer tick.Stop()
 	var next time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(core.UntilTick(reconcileAfter / 2)):
 		}
 		if !s.buckets[core.TableMembers].open() || !s.buckets[core.TableRoomsByMember].open() {
 			continue

@@ -125,7 +125,12 @@ func (s *Store) EpochBegan(ctx context.Context, id core.RoomID) (core.Millis, er
 
 // firstBox is the key of the box of a room's current epoch that was written first, "" where there is none.
 func (s *Store) firstBox(room core.Room) (key string, err error) {
-	prefix, first := core.EpochPrefix(room.ID, room.Epoch, room.Rec), uint64(0)
+	return s.firstUnder(core.EpochPrefix(room.ID, room.Epoch, room.Rec))
+}
+
+// firstUnder is firstBox for any epoch, by the beginning of its keys.
+func (s *Store) firstUnder(prefix string) (key string, err error) {
+	first := uint64(0)
 	err = s.buckets[core.TableRoomKeys].read(func(t *table) {
 		for name := range t.namesByPrefix[prefix[:len(prefix)-1]] {
 			if r := t.records[prefix+name]; name != core.RecordSuffix && (key == "" || r.rev < first) {

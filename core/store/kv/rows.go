@@ -117,7 +117,7 @@ func (s *Store) lookUp(ctx context.Context, t core.Table, key string) (entry, bo
 
 // DeleteKeys deletes those of the keys that are there, and returns how many there
 // were. Only a migration may do this, before anything decides from the store:
-// elsewhere a removal is a state. A delete marker stays in the bucket.
+// elsewhere a removal is a state, but for old boxes (DeleteOldKeys). A delete marker stays in the bucket.
 func (s *Store) DeleteKeys(ctx context.Context, t core.Table, keys []string) (int, error) {
 	for _, key := range keys {
 		if err := checkRow(t, core.Row{Table: t, Key: key}); err != nil {

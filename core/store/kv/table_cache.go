@@ -273,6 +273,7 @@ func clonePointer(s *string) *string {
 type guard struct {
 	Generation uint64 `json:"generation"`
 	Open       bool   `json:"open"`
+	Holder     string `json:"holder,omitempty"` // of the export that holds the writes; "": nobody does
 
 	rev uint64
 }

@@ -48,7 +48,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 	rows := userRows(t, 5)
 	must[int](t)(s.PutRows(ctx, rows[:1]))
 	var seen []string
-	must[leaderPosition](t)(s.readExactly(ctx, core.TableUsers, func(e entry) error {
+	must[leaderPosition](t)(s.readReplica(ctx, core.TableUsers, true, func(e entry) error {
 		if e.key[0] == '_' {
 			return nil
 		}

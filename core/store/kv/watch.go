@@ -29,6 +29,7 @@ type watch struct {
 
 	// Guarded by owner.mu.
 	table       *table
+	batch       unfinishedBatch
 	delivered   uint64 // messages, as the consumer counts them
 	heard       time.Time
 	dead        bool
@@ -112,7 +113,7 @@ func (n *watch) handle(msg *nats.Msg) {
 		wb.loseWatch(n, "a message of it was lost")
 		return
 	}
-	wb.apply(n, e, r, msg.Header)
+	n.take(decodedMessage{e, r, msg.Header})
 	if n.targetKnown {
 		n.reach()
 	}
@@ -130,6 +131,9 @@ func (n *watch) beat(msg *nats.Msg) {
 	wb.mu.Lock()
 	defer wb.mu.Unlock()
 	n.heard = time.Now()
+	if msg.Header.Get("Nats-Consumer-Stalled") == "" {
+		n.applyBatch() // the stream has nothing more of it
+	}
 	sent, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Consumer"), 10, 64)
 	if err == nil && sent != n.delivered && !n.dead {
 		wb.loseWatch(n, "its last message was lost")
@@ -150,12 +154,15 @@ func (n *watch) setTarget(seq uint64) {
 }
 
 func (n *watch) reach() {
-	if n.table.seq < n.targetSeq {
-		return
-	}
 	select {
 	case <-n.ready:
+		return
 	default:
+	}
+	if n.batch.seq() >= n.targetSeq {
+		n.applyBatch() // its last message may be gone: a later one had that key, and was purged
+	}
+	if n.table.seq >= n.targetSeq {
 		close(n.ready)
 	}
 }

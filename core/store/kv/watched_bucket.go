@@ -71,8 +71,6 @@ const checkInterval = 500 * time.Millisecond
 // failed.
 func (wb *watchedBucket) run(ctx context.Context) {
 	defer wb.stop()
-	tick := time.NewTicker(checkInterval)
-	defer tick.Stop()
 	for ctx.Err() == nil && !wb.client.api.Conn.IsClosed() && wb.failure() == nil {
 		if wb.stale() {
 			if err := wb.restart(ctx); err != nil && ctx.Err() == nil {
@@ -84,7 +82,7 @@ func (wb *watchedBucket) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-wb.restartRequests:
-		case <-tick.C:
+		case <-time.After(core.UntilTick(checkInterval)):
 		}
 	}
 }
@@ -366,12 +364,13 @@ func (wb *watchedBucket) reportMissing(keys []string) {
 }
 
 // apply brings a message into a watch's table. The caller holds mu.
-func (wb *watchedBucket) apply(n *watch, e entry, r record, h nats.Header) {
+func (wb *watchedBucket) apply(n *watch, d decodedMessage) {
+	e, r := d.entry, d.record
 	t, live := n.table, n == wb.cur
 	t.seq = e.rev
 	switch {
 	case e.key[0] == '_':
-		t.applyInternal(wb.node, e, h)
+		t.applyInternal(wb.node, e, d.header)
 	case e.deleted:
 		_, known := t.records[e.key]
 		t.remove(e.key, e.rev)

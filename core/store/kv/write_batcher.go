@@ -28,7 +28,7 @@ type queuedWrite struct {
 // writeBatched sends messages in one batch with those of other waiting callers,
 // and alone where that batch was refused because of a revision.
 func (s *Store) writeBatched(ctx context.Context, wb *watchedBucket, messages []message) (uint64, error) {
-	if err := s.refused(wb, messages); err != nil {
+	if err := s.refused(ctx, wb, messages); err != nil {
 		return 0, err
 	}
 	p := &queuedWrite{messages: messages, done: make(chan struct{})}

@@ -22,8 +22,16 @@ type Writer struct {
 	layout layout
 	store  *Store // reads the file before it is finished; its connection is the one that writes
 
+	noted notedRec // the last one of the transaction under way: the keys of an epoch follow each other
+
 	mu   sync.Mutex // Discard may come from elsewhere
 	done bool       // finished or discarded
+}
+
+// notedRec is the rec of an epoch.
+type notedRec struct {
+	at  epochOf
+	rec string
 }
 
 // Create makes a file of version 2: see CreateVersion. The first user with an end
@@ -80,6 +88,7 @@ func (w *Writer) Put(ctx context.Context, rows []core.Row) error {
 		return err
 	}
 	return w.store.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error {
+		w.noted = notedRec{} // what another transaction noted may have been rolled back
 		for _, r := range rows {
 			if err := w.put(ctx, tx, r); err != nil {
 				return w.explain(r, err)
@@ -233,13 +242,19 @@ func (w *Writer) note(ctx context.Context, tx *sql.Tx, at epochOf, rec string) e
 		}
 		return nil
 	}
-	n, err := execCount(ctx, tx, w.layout.records.insert()+" ON CONFLICT(room_id, epoch) DO NOTHING", string(at.room), int64(at.epoch), rec, nil, nil)
-	if err != nil || n > 0 {
-		return err
+	if w.noted == (notedRec{at, rec}) {
+		return nil
 	}
-	have, err := recIn(ctx, tx, at)
+	n, err := execCount(ctx, tx, w.layout.records.insert()+" ON CONFLICT(room_id, epoch) DO NOTHING", string(at.room), int64(at.epoch), rec, nil, nil)
+	have := rec
+	if err == nil && n == 0 {
+		have, err = recIn(ctx, tx, at)
+	}
 	if err == nil && have != rec {
 		err = twoRecs(at, have, rec)
+	}
+	if err == nil {
+		w.noted = notedRec{at, rec}
 	}
 	return err
 }

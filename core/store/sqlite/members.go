@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"unibus/core"
 )
@@ -138,13 +139,10 @@ func (s *Store) RemoveMember(ctx context.Context, room core.RoomID, user core.Us
 // Members returns the members of a room: see core.Store.
 func (s *Store) Members(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
 	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.layout().roomIn(ctx, tx, room); err != nil {
-			return err
-		}
-		all, err = list(ctx, tx, s.layout().members, readMember, "WHERE room_id = ? AND "+s.layout().active+" ORDER BY upper(user_id)", string(room))
+		all, err = s.members.get(ctx, tx, room, func() ([]core.Member, error) { return s.layout().allMembers(ctx, tx, room) })
 		return err
 	})
-	return all, err
+	return slices.DeleteFunc(all, func(m core.Member) bool { return m.State != core.MemberActive }), err
 }
 
 // MemberCount is how many active members and pending invitations a room has: see core.Store.
@@ -234,4 +232,57 @@ func (l layout) insertMember(ctx context.Context, tx *sql.Tx, m core.Member) err
 	}
 	_, err := tx.ExecContext(ctx, l.members.insert(), values...)
 	return err
+}
+
+// RoomMembers returns every row of a room's members: see core.Store.
+func (s *Store) RoomMembers(ctx context.Context, room core.RoomID) (all []core.Member, err error) {
+	err = s.view(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		all, err = s.members.get(ctx, tx, room, func() ([]core.Member, error) { return s.layout().allMembers(ctx, tx, room) })
+		return err
+	})
+	return all, err
+}
+
+func (l layout) allMembers(ctx context.Context, tx *sql.Tx, room core.RoomID) ([]core.Member, error) {
+	if _, err := l.roomIn(ctx, tx, room); err != nil {
+		return nil, err
+	}
+	return list(ctx, tx, l.members, readMember, "WHERE room_id = ? ORDER BY upper(user_id)", string(room))
+}
+
+// ChangeMembers writes the rows that decide returns, in the transaction in which
+// decide has seen all rows: see core.Store.
+func (s *Store) ChangeMembers(ctx context.Context, room core.RoomID, decide func([]core.Member) ([]core.Member, error)) error {
+	if err := s.upgradeToStates(ctx); err != nil { // version 1 forgets removed members, with what is kept in their rows
+		return err
+	}
+	return s.update(ctx, s.cfg.Timeout, func(ctx context.Context, tx *sql.Tx) error {
+		rows, err := s.layout().allMembers(ctx, tx, room)
+		if err != nil {
+			return err
+		}
+		changed, err := decide(rows)
+		if err != nil {
+			return err
+		}
+		for _, m := range changed {
+			if err := s.layout().changeMember(ctx, tx, room, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (l layout) changeMember(ctx context.Context, tx *sql.Tx, room core.RoomID, m core.Member) error {
+	if err := core.CheckMembersOf(room, m); err != nil {
+		return err
+	}
+	if err := userKnown(ctx, tx, m.User); err != nil {
+		return err
+	}
+	if err := l.putMember(ctx, tx, m); err != nil {
+		return err
+	}
+	return l.confirmMember(ctx, tx, m)
 }

@@ -42,6 +42,7 @@ type Store struct {
 
 	userIndex indexCache[core.UserIndex]
 	roomIndex indexCache[core.RoomIndex]
+	members   memberCache
 
 	compared atomic.Int64 // 1 + the number of the schema that was compared with ours; 0: none
 	making   bool         // a Writer makes the file: it has no version before it is finished

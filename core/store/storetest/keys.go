@@ -230,3 +230,57 @@ func testEpochs(t *testing.T, s core.Store) {
 	_, err := s.Epochs(ctx, "none", 1, 1)
 	wantKind(t, "Epochs of no room", err, core.KindNotFound)
 }
+
+// testOldKeys: the boxes of epochs that were over before a time are deleted, and nothing
+// else: not those of the current epoch, of one that was current at that time, and of
+// epochs from a legacy database; and no record.
+func testOldKeys(t *testing.T, s core.Store) {
+	ctx := context.Background()
+	a, b, _ := seed(t, s)
+	for _, room := range []core.RoomID{"quiet", "r"} {
+		seedRoom(t, s, room, a.ID)
+		ok(t, "PutKey", s.PutKey(ctx, NewKey(room, 0, a.ID)))
+	}
+	for e := range core.Epoch(3) { // made 0, 10 and 20 ms after Start
+		boxes := []core.SealedKey{NewKey("r", e+1, a.ID), NewKey("r", e+1, b.ID)}
+		for i := range boxes {
+			boxes[i].Created += core.Millis(10 * e)
+		}
+		rec := fmt.Sprintf("%016x", 0x2000+int(e))
+		ok(t, "StageKeys", s.StageKeys(ctx, "r", e, rec, boxes))
+		_, err := s.CommitRekey(ctx, "r", e, rec, []byte{byte(e)})
+		ok(t, "CommitRekey", err)
+	}
+	for _, c := range []struct {
+		before  core.Millis
+		limit   int
+		deleted int
+		left    core.Epoch // the lowest epoch above 0 whose boxes are all there
+	}{
+		{Start - 1, 9, 0, 1}, {Start + 9, 9, 0, 1}, {Start + 10, 1, 1, 2}, {Start + 15, 9, 1, 2}, {Start + 15, 9, 0, 2}, {Start + 1000, 9, 2, 3}, {Start + 1000, 9, 0, 3},
+	} {
+		n, err := s.DeleteOldKeys(ctx, c.before, c.limit)
+		ok(t, "DeleteOldKeys", err)
+		if n != c.deleted {
+			t.Errorf("DeleteOldKeys before Start%+d: %d, want %d", c.before-Start, n, c.deleted)
+		}
+		for e := c.left; e <= 3; e++ {
+			for _, u := range []core.UserID{a.ID, b.ID} {
+				_, err := s.Key(ctx, "r", e, u)
+				ok(t, fmt.Sprintf("Key of epoch %d after DeleteOldKeys before Start%+d", e, c.before-Start), err)
+			}
+		}
+	}
+	noKey(t, s, "r", 1, a.ID)
+	noKey(t, s, "r", 2, b.ID)
+	wantKey(t, s, NewKey("r", 0, a.ID))
+	wantKey(t, s, NewKey("quiet", 0, a.ID))
+	records, err := s.Epochs(ctx, "r", 3, 9)
+	ok(t, "Epochs", err)
+	if len(records) != 3 {
+		t.Errorf("%d records are left, want all 3", len(records))
+	}
+	if keys := export(t, s).Keys; len(keys) != 4 {
+		t.Errorf("Export has %d keys, want 4", len(keys))
+	}
+}

@@ -91,6 +91,7 @@ func TwoRooms(t testing.TB) core.Snapshot {
 	s.Members[0].Role, s.Members[0].InvitedBy, s.Members[0].Proof = core.MemberAdmin, text(""), []byte{}
 	s.Members[1].Role, s.Members[1].InvitedBy = core.MemberOwner, text("somebody, opaque")
 	s.Members[2].Proof = []byte{0, 1, 0xfe, 0xff}
+	s.Members[1].Proof = append([]byte(core.StatementsPrefix), 0, 2, 0xfe, 0xff) // signed statements: a row of version 3
 
 	for epoch := range core.Epoch(3) {
 		for i, u := range s.Users {

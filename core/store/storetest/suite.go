@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Members", testMembers},
 		{"MembersNotFound", testMembersNotFound},
 		{"Invitations", testInvitations},
+		{"MemberRows", testMemberRows},
 		{"RoomsOf", testRoomsOf},
 		{"UpdateRoom", testUpdateRoom},
 		{"MemberRole", testMemberRole},
@@ -48,6 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) core.Store) {
 		{"Rekey", testRekey},
 		{"RoomKeys", testRoomKeys},
 		{"RekeyConflict", testRekeyConflict},
+		{"OldKeys", testOldKeys},
 		{"ExportImport", testExportImport},
 		{"ImportOverwrites", testImportOverwrites},
 		{"FieldRanges", testFieldRanges},
@@ -226,6 +228,10 @@ func roomCalls(user core.UserID) []call {
 		{"PutMember", func(ctx context.Context, s core.Store) error { return s.PutMember(ctx, NewMember("r", user)) }},
 		{"RemoveMember", func(ctx context.Context, s core.Store) error { return errOf(s.RemoveMember(ctx, "r", user)) }},
 		{"Members", func(ctx context.Context, s core.Store) error { _, err := s.Members(ctx, "r"); return err }},
+		{"RoomMembers", func(ctx context.Context, s core.Store) error { _, err := s.RoomMembers(ctx, "r"); return err }},
+		{"ChangeMembers", func(ctx context.Context, s core.Store) error {
+			return s.ChangeMembers(ctx, "r", func([]core.Member) ([]core.Member, error) { return []core.Member{NewMember("r", user)}, nil })
+		}},
 		{"RoomPage", func(ctx context.Context, s core.Store) error {
 			_, err := s.RoomPage(ctx, core.RoomPageRequest{}, nil)
 			return err
@@ -267,6 +273,7 @@ func keyCalls(t *testing.T, user core.UserID) []call {
 			return err
 		}},
 		{"Epochs", func(ctx context.Context, s core.Store) error { _, err := s.Epochs(ctx, "r", 9, 9); return err }},
+		{"DeleteOldKeys", func(ctx context.Context, s core.Store) error { _, err := s.DeleteOldKeys(ctx, Start, 1); return err }},
 		{"Counts", func(ctx context.Context, s core.Store) error { _, err := s.Counts(ctx); return err }},
 		{"Export", func(ctx context.Context, s core.Store) error { _, err := Export(ctx, s); return err }},
 		{"Import", func(ctx context.Context, s core.Store) error { _, err := Import(ctx, s, whole); return err }},

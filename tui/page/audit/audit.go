@@ -35,6 +35,18 @@ func New() *Page {
 		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome. So is what user-admins change.",
 			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 24}, widget.Column{Title: "NODE", Max: 16},
 			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
+		CommandOf: func(rc page.RenderContext, id string) string {
+			r, _ := findRecord(rc, id)
+			a, _ := actOf(r)
+			return a.shell
+		},
+		ExportFields: []string{"time", "operator", "key", "role", "node", "verb", "target", "outcome", "text", "took_ms", "record", "sequence"}, ExportRow: exportRow,
+		ExportNote: func(rc page.RenderContext) string {
+			if rc.Snapshot.Audit.Value.Next == 0 {
+				return ""
+			}
+			return "Older records are not in it, because the list has not fetched them: `unibusd audit` lists all."
+		},
 	}
 	m.Table.FollowsTop = true
 	return m
@@ -52,6 +64,14 @@ func rows(rc page.RenderContext) []widget.Row {
 		out = append(out, row(rc, r))
 	}
 	return out
+}
+
+func exportRow(rc page.RenderContext, key string) []any {
+	r, found := findRecord(rc, key)
+	if !found {
+		return nil
+	}
+	return []any{r.At, r.Name, r.Key, string(r.Role), r.Node, r.Verb, r.Args, r.Outcome, r.Text, r.TookMS, r.ID, r.Seq}
 }
 
 func row(rc page.RenderContext, r admin.AuditRecord) widget.Row {
@@ -173,6 +193,7 @@ func detail(rc page.RenderContext, id string) []string {
 	f.Add("node", widget.Sanitize(r.Node))
 	f.Add("target", widget.Sanitize(r.Args))
 	f.Add("outcome", outcomeSentence(r))
+	f.Add("again", againLines(rc, r))
 	f.Add("record", fmt.Sprintf("%s, number %d", widget.Sanitize(r.ID), r.Seq))
 	lines = append(lines, f.Lines...)
 	if r.Late {
@@ -207,13 +228,21 @@ func outcomeSentence(r admin.AuditRecord) string {
 }
 
 // HandleKey also requests older records when the cursor reaches the end of the
-// list.
+// list, and repeats what was done.
 func (m *Page) HandleKey(rc page.RenderContext, k string) page.KeyResult {
+	if k == "r" {
+		return m.repeat(rc)
+	}
 	r := m.List.HandleKey(rc, k)
 	if r.Handled && m.OpenID == "" && m.Table.AtEnd() {
 		m.oldestNeeded = rc.Snapshot.Audit.Value.Next
 	}
 	return r
+}
+
+// KeyHints also offer to repeat what was done.
+func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
+	return append(m.List.KeyHints(rc), page.KeyHint{Key: "r", Does: "repeat"})
 }
 
 // Subscription is the audit, as far back as the operator has scrolled.

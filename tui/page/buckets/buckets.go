@@ -28,15 +28,37 @@ func New() *Page {
 			widget.Column{Title: "BUCKET"}, widget.Column{Title: "STATE"}, widget.Column{Title: "LEADER"},
 			widget.Column{Title: "KEYS", Right: true}, widget.Column{Title: "SIZE", Right: true, Extra: true},
 			widget.Column{Title: "LED FOR", Right: true, Extra: true}, widget.Column{Title: "REPLICAS", Min: 12}),
+		ExportFields: []string{"bucket", "replicas_wanted", "replicas_current", "leader", "leads_since", "keys", "bytes", "last_sequence", "replicas", "waits_for"},
+		ExportRow:    exportRow,
 	}}
 }
 
 // Name returns "buckets".
 func (m *Page) Name() action.PageName { return action.PageBuckets }
 
+func exportRow(rc page.RenderContext, key string) []any {
+	for _, b := range rc.Snapshot.Status.Value.AllBuckets() {
+		if b.Name != key {
+			continue
+		}
+		current, replicas := 0, make([]string, len(b.Replicas))
+		for i, r := range b.Replicas {
+			if r.State == cluster.ReplicaCurrent {
+				current++
+			}
+			replicas[i] = fmt.Sprintf("%s %s %d", r.Node, r.State, r.Lag)
+		}
+		return []any{b.Name, b.Wanted, current, b.Leader, b.Since, b.Keys, b.Bytes, b.LastSeq, strings.Join(replicas, ", "), b.Waiting}
+	}
+	return nil
+}
+
 func emptyText(rc page.RenderContext) string {
 	if v := rc.Snapshot.Status.Value.View; !v.Clustered {
 		return fmt.Sprintf("%s runs alone and keeps its control plane in SQLite: it has no buckets. With routes to other nodes it creates them.", v.From)
+	}
+	if rc.Snapshot.Status.Value.Meta.Leader == "" {
+		return "Which buckets there are cannot be read: the meta group has no leader. They are listed once it has one."
 	}
 	return "There are no buckets yet. unibusd creates them once the meta group has a leader."
 }
@@ -69,7 +91,7 @@ func row(rc page.RenderContext, b cluster.Bucket, internal bool) widget.Row {
 		leader = widget.Cell{Text: "none", Tone: theme.Bad}
 	}
 	return widget.Row{Key: b.Name, IsDim: internal, Cells: []widget.Cell{
-		{Text: g + " " + b.Name, Tone: tone},
+		{Text: g + " " + page.Subject(b.Name), Tone: tone},
 		{Text: word, Tone: tone},
 		leader,
 		widget.Number(float64(b.Keys), widget.FormatCount(b.Keys), ""), widget.Number(float64(b.Bytes), size, unit), led,
@@ -129,7 +151,7 @@ func replicationLines(rc page.RenderContext) []string {
 	var notCurrent []string
 	for _, b := range all {
 		if _, tone := replicaSummary(b); tone != theme.Good {
-			notCurrent = append(notCurrent, b.Name)
+			notCurrent = append(notCurrent, page.Subject(b.Name))
 		}
 	}
 	switch {
@@ -139,7 +161,7 @@ func replicationLines(rc page.RenderContext) []string {
 		if len(v.Buckets) == 0 {
 			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")
 		}
-		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal.", len(all), len(v.Buckets)))
+		return rc.Paragraph(theme.Plain, fmt.Sprintf("All replicas of all %d buckets are current. The first %d are the control plane, the others are internal. Keys include those of unibus itself: a guard in each, and one a node for proofs.", len(all), len(v.Buckets)))
 	}
 	text := "Some replicas are not current: " + strings.Join(notCurrent, ", ") + "."
 	switch {
@@ -162,7 +184,7 @@ func detail(rc page.RenderContext, id string) []string {
 
 func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 	word, tone := replicaSummary(b)
-	lines := []string{" " + rc.Paint(theme.Strong, b.Name) + "  " + rc.Paint(tone, word), ""}
+	lines := []string{" " + rc.Paint(theme.Strong, page.Subject(b.Name)) + "  " + rc.Paint(tone, word), ""}
 	f := page.LabeledLines{Context: rc, LabelWidth: 10}
 	leader := "none: it cannot be written"
 	if b.Leader != "" {
@@ -171,10 +193,11 @@ func bucketDetail(rc page.RenderContext, b cluster.Bucket) []string {
 			leader += " for " + widget.FormatDuration(rc.AgeOf(b.Since))
 		}
 	}
+	f.Add("stream", b.Name)
 	f.Add("leader", leader)
 	need := b.Wanted/2 + 1
 	f.Add("quorum", fmt.Sprintf("%d of %s must answer for a write", need, widget.Plural(b.Wanted, "replica", "replicas")))
-	f.Add("holds", fmt.Sprintf("%s, %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
+	f.Add("holds", fmt.Sprintf("%s, with those of unibus itself; %s, last sequence %s", widget.Plural(b.Keys, "key", "keys"), widget.FormatSize(b.Bytes), widget.FormatCount(int(b.LastSeq))))
 	f.Add("waits for", widget.Sanitize(b.Waiting))
 	lines = append(append(lines, f.Lines...), "", " "+rc.Paint(theme.Dim, widget.PadRight("REPLICA", 12)+widget.PadRight("STATE", 14)+"BEHIND BY"))
 	for _, r := range b.Replicas {

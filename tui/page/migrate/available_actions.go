@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -16,7 +15,7 @@ func (m *Page) actionLines(rc page.RenderContext) []string {
 	var available []string
 	var reasons []string
 	names := map[string][]string{} // by reason
-	for _, a := range action.Table() {
+	for _, a := range rc.Actions {
 		if a.Scope != m.Name() {
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 
 // beforeStart is the page before the first migration. It shows the result of a
 // dry run.
-func beforeStart(rc page.RenderContext, st migrate.Status) []string {
+func beforeStart(rc page.RenderContext, st migrate.Status, height int) []string {
 	if st.Result != "" || len(st.Problems) > 0 || st.Error != nil || len(st.Divergences) > 0 {
 		age := widget.FormatAge(max(0, rc.Now.Sub(st.Updated.Time()))) + " ago" // the result may be out of date
 		lines := rc.Paragraph(theme.Strong, "A dry run finished "+age+"; nothing was written.")
@@ -21,7 +21,8 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 			lines = rc.Paragraph(theme.Strong, st.Result+" That was "+age+".")
 		}
 		lines = append(append(lines, errorLines(rc, st)...), problemLines(rc, st)...)
-		return append(append(lines, divergence(rc, st)...), summaryLines(rc, st)...)
+		lines = append(append(lines, divergence(rc, st)...), checklist(rc, st)...)
+		return withSteps(rc, lines, summaryLines(rc, st), height)
 	}
 	files := action.Sources(rc.Snapshot)
 	if len(files) == 0 {
@@ -35,7 +36,7 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 	if len(files) > 1 {
 		lines = rc.Paragraph(theme.Strong, fmt.Sprintf("There are %s SQLite files, each served by another node. You choose the one to migrate. Rows that only the others hold are shown before anything is written.", action.NumberWord(len(files))))
 	}
-	lines = append(lines, rc.Paragraph(theme.Plain, "A migration takes a backup, copies it to a replica on every node and compares every row there. SQLite keeps serving. Then it waits for your cutover. You can abort it until the cutover, and roll it back until you finish.")...)
+	lines = append(lines, checklist(rc, st)...)
 	f := page.LabeledLines{Context: rc, LabelWidth: 11}
 	for i, x := range files {
 		f.Add([]string{"source", ""}[min(i, 1)], x.File+" on "+x.Node)
@@ -44,7 +45,7 @@ func beforeStart(rc page.RenderContext, st migrate.Status) []string {
 		f.Add("holds", countsNode(rc, files)+fmt.Sprintf("%s, %s, %s, %s", widget.Plural(c.Users, "user", "users"), widget.Plural(c.Rooms, "room", "rooms"), widget.Plural(c.Members, "member", "members"), widget.Plural(c.Keys, "sealed key", "sealed keys")))
 	}
 	f.Add("back up now", backupHint)
-	return append(append(lines, ""), f.Lines...)
+	return withSteps(rc, lines, append([]string{""}, f.Lines...), height)
 }
 
 // countsNode names the node whose counts are shown, if several serve files of

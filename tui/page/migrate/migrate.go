@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"unibus/core/migrate"
 	"unibus/tui/action"
@@ -17,6 +18,9 @@ import (
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
+
+// tallPage is a height that the body never fills.
+const tallPage = 40
 
 // Page keeps how far the operator has scrolled.
 type Page struct{ scroll widget.Scroll }
@@ -42,6 +46,9 @@ func (m *Page) View(rc page.RenderContext) string {
 	actions := m.actionLines(rc)
 	height := max(1, rc.Height-len(actions)-1)
 	body := m.body(rc, height)
+	if rc.Height > tallPage { // else the keys stay at the bottom, and nothing moves when the body grows
+		height = min(height, len(body))
+	}
 	lines := strings.Split(widget.Fit(rc.Theme, strings.Join(m.scroll.VisibleLines(rc.Theme, body, height), "\n"), rc.Width, height), "\n")
 	return rc.Fit(append(append(lines, ""), actions...))
 }
@@ -52,7 +59,7 @@ func (m *Page) body(rc page.RenderContext, height int) []string {
 	lines := rc.StaleLines(rc.Snapshot.Migration.Freshness, page.StatusMaxAge)
 	st := rc.Snapshot.Migration.Value
 	if st.State == "" || st.State == migrate.StateNone {
-		return append(lines, beforeStart(rc, st)...)
+		return append(lines, beforeStart(rc, st, height-len(lines))...)
 	}
 	lines = append(lines, timelineLines(rc, st)...)
 	top := len(lines)
@@ -111,6 +118,11 @@ func errorLines(rc page.RenderContext, st migrate.Status) []string {
 	return lines
 }
 
+// Refreshed is of the migration.
+func (m *Page) Refreshed(rc page.RenderContext) (feed.Freshness, time.Duration) {
+	return rc.Snapshot.Migration.Freshness, page.StatusMaxAge
+}
+
 // HandleKey scrolls.
 func (m *Page) HandleKey(_ page.RenderContext, key string) page.KeyResult {
 	return page.KeyResult{Handled: m.scroll.HandleKey(key)}
@@ -140,6 +152,14 @@ func (m *Page) Subscription(page.RenderContext) feed.Subscription { return feed.
 
 // ActionDone does nothing: the page has no marks.
 func (m *Page) ActionDone(action.Selection) {}
+
+// MoreCopies are the whole report.
+func (m *Page) MoreCopies(rc page.RenderContext) []page.Copy {
+	if st := rc.Snapshot.Migration; st.Known() && st.Value.ID != "" {
+		return []page.Copy{{What: "the report", Text: st.Value.Report(rc.Now)}}
+	}
+	return nil
+}
 
 // ClipboardText is the path of the backup.
 func (m *Page) ClipboardText(rc page.RenderContext) (string, string) {

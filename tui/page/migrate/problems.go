@@ -1,8 +1,6 @@
 package migrate
 
 import (
-	"strings"
-
 	"unibus/core"
 	"unibus/core/migrate"
 	"unibus/tui/page"
@@ -24,11 +22,7 @@ func problemLines(rc page.RenderContext, st migrate.Status) []string {
 func listProblems(rc page.RenderContext, title, glyph string, all []core.Problem) []string {
 	lines := []string{"", " " + title}
 	for _, p := range all {
-		text := p.Text
-		if location := strings.TrimSpace(string(p.Table) + " " + p.Key); location != "" {
-			text = location + ": " + text
-		}
-		lines = append(lines, glyphParagraph(rc, theme.Plain, glyph, text)...)
+		lines = append(lines, glyphParagraph(rc, theme.Plain, glyph, p.TextWithRow())...)
 		if p.Next != "" {
 			lines = append(lines, glyphParagraph(rc, theme.Accent, " ", p.Next)...)
 		}

@@ -57,7 +57,7 @@ func optionsText(st migrate.Status) string {
 	}
 	add(o.Replicas > 0, widget.Plural(o.Replicas, "replica", "replicas"))
 	add(o.NoBackup, "a temporary copy instead of a backup")
-	add(o.Rate > 0, "at most "+widget.FormatCount(o.Rate)+" rows/s")
+	add(o.Rate > 0 && !st.HasEnded(), "at most "+widget.FormatCount(o.Rate)+" rows/s")
 	add(st.WillCutOver(), "cutover without waiting")
 	add(o.DryRun, "dry run")
 	add(len(o.IgnoredNodes) > 0, "ignores the files of "+strings.Join(o.IgnoredNodes, ", "))

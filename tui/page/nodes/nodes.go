@@ -27,8 +27,10 @@ func New() *Page {
 	return &Page{page.List{
 		Kind: action.KindNode, Subject: "the nodes", MaxAge: page.StatusMaxAge, RowsMaxAge: time.Second,
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
-		Rows:      rows, Summary: summary, Detail: detail, Gone: "This node is no longer known.",
-		Table: widget.NewTable(page.NoNodes, cols...),
+		Rows:      rows, Summary: summary, Detail: detail, Below: ifNodesStop, Gone: "This node is no longer known.",
+		Table:        widget.NewTable(page.NoNodes, cols...),
+		CommandOf:    func(_ page.RenderContext, id string) string { return "unibusd node plan stop " + core.ShellQuote(id) },
+		ExportFields: page.NodeExportFields(), ExportRow: page.NodeExportRow,
 	}}
 }
 
@@ -100,6 +102,37 @@ func detail(rc page.RenderContext, id string) []string {
 		}
 	}
 	return nil
+}
+
+// ifNodesStop says of each node what stops with it; nothing where not all of them fit.
+func ifNodesStop(rc page.RenderContext, h int) []string {
+	v := rc.Snapshot.Status.Value.View
+	out := []string{"", " " + rc.Paint(theme.Dim, "IF A NODE STOPS")}
+	width := 0
+	for _, n := range v.Nodes {
+		width = max(width, min(16, widget.Width(widget.Sanitize(n.Name))))
+	}
+	for _, n := range v.Nodes {
+		plan, err := cluster.PlanStop(v, n.Name)
+		if err != nil {
+			continue
+		}
+		tone := theme.Plain
+		if !plan.Safe {
+			tone = theme.Warn
+		}
+		lead := " " + rc.Paint(theme.Dim, widget.PadRight(widget.Truncate(rc.Theme, widget.Sanitize(n.Name), width), width)) + "  "
+		for _, l := range widget.Wrap(widget.GroupCounts(widget.Sanitize(plan.Text)), rc.Width-width-4) {
+			out, lead = append(out, lead+rc.Paint(tone, l)), strings.Repeat(" ", width+3)
+		}
+	}
+	if len(out) > h || len(out) == 2 {
+		out = nil
+	}
+	if explained := rc.Explanations(); len(out)+len(explained) <= h {
+		out = append(out, explained...)
+	}
+	return rc.DimIfStale(out)
 }
 
 func nodeDetail(rc page.RenderContext, n cluster.Node) []string {

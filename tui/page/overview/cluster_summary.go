@@ -8,6 +8,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/cluster"
+	"unibus/core/migrate"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -24,6 +25,7 @@ func summaryLines(rc page.RenderContext) []string {
 	f.Add("control plane", page.JoinColumns(w, columnWidth, controlPlaneParts(rc, v)...))
 	f.Add("durability", page.JoinColumns(w, columnWidth, durabilityParts(rc, v)...))
 	f.Add("admission", page.JoinColumns(w, columnWidth, admissionParts(rc, v)...))
+	f.Add("backups", backupText(rc, v))
 	return f.Lines
 }
 
@@ -75,6 +77,12 @@ func controlPlaneParts(rc page.RenderContext, v cluster.View) []string {
 	}
 	if v.Moving != "" {
 		store += ", migrating: " + v.Moving
+	}
+	if st := rc.Snapshot.Migration.Value; st.State == migrate.StateSoak {
+		store += ", soak"
+		if rc.Width >= 110 { // else the counts have no room
+			store += ": can be rolled back"
+		}
 	}
 	if v.Counts == nil {
 		return []string{store, rc.Paint(theme.Dim, "counts not known")}

@@ -10,13 +10,6 @@ import (
 	"unibus/tui/widget"
 )
 
-// findingsAndEvents fills h lines with the findings that the sentence omits, then
-// with the latest events.
-func findingsAndEvents(rc page.RenderContext, h int) []string {
-	out := rc.DimIfStale(findingLines(rc, h))
-	return append(out, recentEvents(rc, h-len(out))...)
-}
-
 // findingLines are the findings that the sentence omits, as many as fit.
 func findingLines(rc page.RenderContext, h int) []string {
 	st := rc.Snapshot.Status.Value
@@ -74,7 +67,7 @@ func findingParagraph(rc page.RenderContext, f cluster.Finding, next string) []s
 
 // allFindings lists every finding with its next step.
 func (m *Page) allFindings(rc page.RenderContext) string {
-	lines := append(rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge), " "+rc.Paint(theme.Dim, "FINDINGS"))
+	lines := append(verdictLines(rc), "", " "+rc.Paint(theme.Dim, "FINDINGS"))
 	fs := rc.Snapshot.Status.Value.Findings
 	if len(fs) == 0 {
 		lines = append(lines, rc.Paragraph(theme.Plain, "There are no findings any more. Esc goes back.")...)

@@ -24,6 +24,7 @@ type Page struct {
 func New() *Page {
 	return &Page{List: page.List{
 		Kind: action.KindNode, RowsMaxAge: time.Second, Rows: rows,
+		ExportFields: page.NodeExportFields(), ExportRow: page.NodeExportRow,
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Status.Freshness },
 		Table:     widget.NewTable(page.NoNodes, page.NodeColumns()...),
 	}}
@@ -57,8 +58,37 @@ func (m *Page) View(rc page.RenderContext) string {
 	tableHeight := min(m.Table.Len()+1, max(3, remaining-3))
 	table := m.Table.View(rc.Theme, rc.Width, min(tableHeight, max(2, remaining)))
 	lines = append(lines, table)
-	lines = append(lines, findingsAndEvents(rc, remaining-1-strings.Count(table, "\n"))...)
-	return rc.Fit(lines)
+	return rc.Fit(append(lines, belowNodes(rc, remaining-1-strings.Count(table, "\n"))...))
+}
+
+// eventLines is how many lines the events have at least where the screen has room for more
+// than the findings.
+const eventLines = 6
+
+// belowNodes fills h lines: the findings that the sentence omits come first, what happened
+// last. Between them a large screen has the replicas and what moved.
+func belowNodes(rc page.RenderContext, h int) []string {
+	out := rc.DimIfStale(findingLines(rc, h))
+	reserved := min(eventLines, len(rc.Snapshot.History.Value.Entries)+2)
+	blocks := [][]string{rc.DimIfStale(replicaMap(rc)), rc.DimIfStale(trafficCharts(rc)), rc.Explanations()}
+	if all := leaderTimeline(rc.AtStatusTime(), true); len(out)+lineCount(blocks)+len(all)+reserved <= h {
+		blocks = append(blocks, rc.DimIfStale(all))
+	} else {
+		blocks = append(blocks, rc.DimIfStale(leaderTimeline(rc.AtStatusTime(), false)))
+	}
+	for _, block := range blocks {
+		if len(out)+len(block)+reserved <= h {
+			out = append(out, block...)
+		}
+	}
+	return append(out, recentEvents(rc, h-len(out))...)
+}
+
+func lineCount(blocks [][]string) (n int) {
+	for _, b := range blocks {
+		n += len(b)
+	}
+	return n
 }
 
 // verdictLines are the verdict, its meaning and the next step.

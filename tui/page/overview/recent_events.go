@@ -1,38 +1,58 @@
 package overview
 
 import (
-	"strings"
+	"slices"
 
+	"unibus/core/admin"
 	"unibus/core/cluster"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
+// recentEvents are incidents that are not over, then the newest entries of the history, as
+// many as fit into h lines.
 func recentEvents(rc page.RenderContext, h int) []string {
-	es := rc.Snapshot.Events.Value
-	if h < 3 || len(es) == 0 {
+	entries := rc.Snapshot.History.Value.Entries
+	if h < 3 || len(entries) == 0 {
 		return nil
 	}
 	out := []string{"", " " + rc.Paint(theme.Dim, "RECENT")}
-	shown := es[max(0, len(es)-h+2):]
-	subjectWidth := 0
+	width := 0
+	shown := openFirst(entries, h-2)
 	for _, e := range shown {
-		subjectWidth = max(subjectWidth, min(20, widget.Width(eventSubject(e))))
+		width = max(width, min(20, widget.Width(about(rc, e))))
 	}
-	for i := len(shown) - 1; i >= 0; i-- {
-		e := shown[i]
-		_, tone := rc.Theme.Level(e.Level)
-		if e.Level == cluster.Note || e.Level == cluster.Healthy {
-			tone = theme.Plain
+	for _, e := range shown {
+		t := rc.HistoryText(e)
+		t.About = about(rc, e)
+		lines := rc.HistoryLine(t, width)
+		if len(lines) > h-len(out) {
+			lines = lines[:h-len(out)]
 		}
-		line := " " + rc.Paint(theme.Dim, rc.FormatMillis(e.At)) + "  " + rc.Paint(tone, widget.PadRight(widget.Truncate(rc.Theme, eventSubject(e), subjectWidth), subjectWidth)) + "  " + rc.Paint(theme.Plain, widget.GroupCounts(widget.Sanitize(e.Text)))
-		out = append(out, widget.Truncate(rc.Theme, line, rc.Width))
+		out = append(out, lines...)
 	}
 	return out
 }
 
-func eventSubject(e cluster.Event) string {
-	name := strings.TrimPrefix(strings.TrimPrefix(e.About, "node."), "bucket.")
-	return widget.Sanitize(strings.TrimPrefix(name, "UNIBUS_"))
+// openFirst are at most n entries: a fault of yesterday that goes on is not scrolled away,
+// and the verdict is above already.
+func openFirst(entries []admin.HistoryEntry, n int) []admin.HistoryEntry {
+	isOpen := func(e admin.HistoryEntry) bool { return e.Incident != nil && e.Incident.IsOpen() }
+	var open, rest []admin.HistoryEntry
+	for _, e := range entries {
+		switch {
+		case isOpen(e):
+			open = append(open, e)
+		case e.Event != nil && e.Event.About == cluster.AboutVerdict:
+		case len(rest) < n:
+			rest = append(rest, e)
+		}
+	}
+	all := slices.Concat(open, rest)
+	return all[:min(n, len(all))]
+}
+
+func about(rc page.RenderContext, e admin.HistoryEntry) string {
+	return page.Subject(widget.Sanitize(rc.HistoryText(e).About))
 }

@@ -32,8 +32,32 @@ func New() *Page {
 		Table: widget.NewTable("",
 			widget.Column{Title: "NODE"}, widget.Column{Title: "KEY"}, widget.Column{Title: "ADDRESS", Max: 39}, widget.Column{Title: "COUNT", Right: true},
 			widget.Column{Title: "FIRST", Right: true}, widget.Column{Title: "LAST", Right: true}, widget.Column{Title: "REASON", Min: 10}),
+		ExportFields: []string{"node", "key", "address", "reason", "count", "first", "last"}, ExportRow: exportRow, ExportNote: exportNote,
 	}
 	return m
+}
+
+func exportRow(rc page.RenderContext, key string) []any {
+	node, d, found := findClient(rc, key)
+	if !found {
+		return nil
+	}
+	return []any{node, d.Key, d.Addr, d.Reason, d.Count, d.First, d.Last}
+}
+
+// exportNote names the nodes that did not report, or reported not all.
+func exportNote(rc page.RenderContext) string {
+	r := rc.Snapshot.Rollout.Value
+	var lacks []string
+	for _, name := range nodeNames(r) {
+		switch n := r.Nodes[name]; {
+		case n.Unknown:
+			lacks = append(lacks, name+" did not report.")
+		case n.More > 0:
+			lacks = append(lacks, fmt.Sprintf("%s has %s more than it reports.", name, widget.FormatCount(n.More)))
+		}
+	}
+	return strings.Join(lacks, " ")
 }
 
 // Name returns "rollout".

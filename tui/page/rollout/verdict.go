@@ -26,8 +26,7 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 		if len(mode(core.BusAuthEnforce)) == len(r.Nodes) {
 			return glyphParagraph(rc, g.Healthy, theme.Good, "Enforce is active on every node: only known users are admitted.")
 		}
-		lines := glyphParagraph(rc, g.Healthy, theme.Good, "Safe to enforce: enforce would deny none of the clients that connected. "+shortestRecord(rc, r))
-		return append(lines, rc.Paragraph(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
+		return safeLines(rc, r)
 	}
 	glyph, next := g.Degraded, "give every node the same settings, then check again."
 	denied := nodesWhere(r, func(n admin.RolloutNode) bool { return len(n.WouldDeny)+n.More > 0 })
@@ -45,6 +44,19 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 	}
 	lines := glyphParagraph(rc, glyph, theme.Warn, verdictSentence(r.Verdict))
 	return append(lines, rc.Paragraph(theme.Accent, "Do: "+next)...)
+}
+
+// safeLines say that nobody was found whom enforce would deny. It is safe only once every
+// node has recorded for long enough: a node that was just restarted has seen nobody.
+func safeLines(rc page.RenderContext, r admin.Rollout) []string {
+	g, seen := rc.Theme.Glyphs, shortestRecord(rc, r)
+	if seen < recordLifetime {
+		lines := glyphParagraph(rc, g.Unknown, theme.Warn, "Nothing speaks against enforce so far, and the shortest record covers only "+widget.FormatAge(seen)+
+			": it would deny none of the clients that connected, and clients that connect less often are missing.")
+		return append(lines, rc.Paragraph(theme.Accent, "Do: wait until the records cover a day, and a full cycle of your programs, then check again.")...)
+	}
+	lines := glyphParagraph(rc, g.Healthy, theme.Good, "Safe to enforce: enforce would deny none of the clients that connected. Every node has recorded for a day or longer.")
+	return append(lines, rc.Paragraph(theme.Accent, "Do: start the nodes one after the other with --bus-auth enforce.")...)
 }
 
 // glyphParagraph is a paragraph after a glyph; only the glyph is colored.
@@ -68,20 +80,15 @@ func verdictSentence(verdict string) string {
 	return widget.Sentence(verdict)
 }
 
-// shortestRecord says how long the shortest record is, which the verdict rests
-// on.
-func shortestRecord(rc page.RenderContext, r admin.Rollout) string {
+// shortestRecord is the length of the shortest record, which the verdict rests on.
+func shortestRecord(rc page.RenderContext, r admin.Rollout) time.Duration {
 	var since core.Millis
 	for _, n := range r.Nodes {
 		if n.Active[admin.FlagBusAuth] == string(core.BusAuthSoft) {
 			since = max(since, n.Since)
 		}
 	}
-	seen := rc.AgeOf(since)
-	if seen >= recordLifetime {
-		return "Every node has recorded for a day or longer."
-	}
-	return "The shortest record covers " + widget.FormatAge(seen) + ": clients that connect less often are missing from it."
+	return rc.AgeOf(since)
 }
 
 func nodesWhere(r admin.Rollout, matches func(admin.RolloutNode) bool) []string {

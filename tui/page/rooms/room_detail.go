@@ -20,10 +20,12 @@ func (m *Page) roomDetail(rc page.RenderContext) string {
 	}
 	m.refreshMembers(rc)
 	lines := rc.StaleLines(rc.Snapshot.Room.Freshness, page.ListMaxAge)
-	lines = append(lines, titleLines(rc)...)
-	lines = append(append(lines, ""), factLines(rc)...)
-	lines = append(lines, m.membersListed(rc)...)
-	lines = append(lines, "")
+	facts := append(append(titleLines(rc), ""), factLines(rc)...)
+	facts = append(append(facts, m.membersListed(rc)...), "")
+	if m.members.IsStale = len(lines) > 0 && rc.Snapshot.Room.Stale(rc.Now, page.ListMaxAge); m.members.IsStale {
+		facts = rc.Dim(facts)
+	}
+	lines = append(lines, facts...)
 	return rc.Fit(append(lines, m.members.View(rc.Theme, rc.Width, rc.Height-len(lines))))
 }
 
@@ -78,7 +80,7 @@ func rekeyAdvice(rc page.RenderContext, k *admin.RoomKeys) []string {
 		return rc.Paragraph(theme.Accent, "Do: let an admin ask an online member for a new key: "+
 			rc.UnselectedInput.WithFlags("unibusd room rekey "+string(rc.Snapshot.Room.Value.Room.ID)))
 	default:
-		return rc.Paragraph(theme.Accent, "Do: press r to ask an online member for a new key. Only members can create one.")
+		return rc.Paragraph(theme.Accent, "Do: press "+rc.ActionKey("room rekey")+" to ask an online member for a new key. Only members can create one.")
 	}
 	lines := rc.Paragraph(theme.Plain, widget.Sentence(k.CannotAsk.Text))
 	if k.CannotAsk.Next != "" {
@@ -101,6 +103,7 @@ func factLines(rc page.RenderContext) []string {
 		epoch += "   for " + widget.FormatDuration(rc.AgeOf(k.Since)) + rc.Paint(theme.Dim, "   since "+rc.FormatMillis(k.Since))
 	}
 	f.Add("epoch", epoch)
+	addChain(&f, rc)
 	if k.State == admin.KeysArchived {
 		return f.Lines
 	}

@@ -36,6 +36,7 @@ func New() *Page {
 		Kind: action.KindRoom, Subject: "the rooms", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Rooms.Freshness },
 		Window:    m.loadWindow, Summary: m.summary, OnOpen: m.resetMembers,
+		CommandOf: func(_ page.RenderContext, id string) string { return "unibusd room get " + core.ShellQuote(id) },
 		Table: widget.NewTable("There are no rooms yet. Users of the bus create them.",
 			widget.Column{Title: "ROOM", Max: 28, Min: 8}, widget.Column{Title: "KEYS"}, widget.Column{Title: "EPOCH", Right: true}, widget.Column{Title: "KEY AGE", Right: true},
 			widget.Column{Title: "MEMBERS", Right: true}, widget.Column{Title: "OWNER", Max: 16}, widget.Column{Title: "NAME", Min: 6, Max: 40}, widget.Column{Title: "CREATED", Right: true}),
@@ -45,6 +46,11 @@ func New() *Page {
 
 // Name returns "rooms".
 func (m *Page) Name() action.PageName { return action.PageRooms }
+
+// Tables also has the members of the open room.
+func (m *Page) Tables() []page.NamedTable {
+	return append(m.List.Tables(), page.NamedTable{Name: "members", Table: m.members, IsShown: m.OpenID != ""})
+}
 
 // orders are the node's orders of the columns.
 var orders = [...]core.RoomSort{
@@ -173,6 +179,14 @@ func (m *Page) View(rc page.RenderContext) string {
 		return m.roomDetail(rc)
 	}
 	return m.List.View(rc)
+}
+
+// Refreshed is of the open room, else of the list.
+func (m *Page) Refreshed(rc page.RenderContext) (feed.Freshness, time.Duration) {
+	if m.OpenID != "" {
+		return rc.Snapshot.Room.Freshness, page.ListMaxAge
+	}
+	return m.List.Refreshed(rc)
 }
 
 // HandleKey also fetches more members when the cursor reaches the end of an open

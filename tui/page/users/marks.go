@@ -58,9 +58,10 @@ func (m *Page) markLoaded(p core.UserPage) {
 // listedMarks are the marked users that match the filter, in the order of the list.
 func (m *Page) listedMarks(rc page.RenderContext, marked []string) []string {
 	q, now := m.query(rc), core.MillisOf(rc.Now)
+	selects, _ := q.Selector(now) // the prompt takes no filter that cannot be read
 	var listed []*core.User
 	for _, id := range marked {
-		if u, known := rc.Snapshot.User(core.UserID(id)); known && q.Selects(&u, now) {
+		if u, known := rc.Snapshot.User(core.UserID(id)); known && selects(&u) {
 			listed = append(listed, &u)
 		}
 	}

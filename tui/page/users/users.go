@@ -31,8 +31,12 @@ func New() *Page {
 	m.List = page.List{
 		Kind: action.KindUser, Subject: "the users", MaxAge: page.ListMaxAge, RowsMaxAge: 5 * time.Second, CopyHint: "copy id",
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Users.Freshness },
-		Window:    m.loadWindow, ListedMarks: m.listedMarks, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
-		Table: widget.NewTable("There are no users yet: only operators can connect. Press a to add one.",
+		Empty: func(rc page.RenderContext) string {
+			return "There are no users yet: only operators can connect. Press " + rc.ActionKey("user add") + " to add one."
+		},
+		Window: m.loadWindow, ListedMarks: m.listedMarks, Summary: m.summary, Detail: detail, Gone: "This user no longer exists.",
+		CommandOf: func(_ page.RenderContext, id string) string { return "unibusd user get " + core.ShellQuote(id) },
+		Table: widget.NewTable("",
 			widget.Column{Title: "NAME", Max: 32, Min: 12}, widget.Column{Title: "STATUS"}, widget.Column{Title: "ROLE"},
 			widget.Column{Title: "ID"}, widget.Column{Title: "CHANGED", Right: true}, widget.Column{Title: "CREATED", Right: true}),
 	}
@@ -168,6 +172,10 @@ func userDetail(rc page.RenderContext, u core.User) []string {
 	f.Add("role", role)
 	f.Add("created", rc.FormatMillis(u.Created)+", "+widget.FormatAge(rc.AgeOf(u.Created))+" ago")
 	f.Add("changed", rc.FormatMillis(u.Updated)+", "+widget.FormatAge(rc.AgeOf(u.Updated))+" ago")
+	f.Add("last seen", lastSeen(rc, u.ID))
+	for i, line := range sessionLines(rc, u.ID) {
+		f.Add(map[bool]string{true: "sessions"}[i == 0], line)
+	}
 	f.Add("encryption key", keyText(rc, u))
 	f.Add("owns", ownedRooms(rc, u))
 	return append(lines, f.Lines...)
@@ -228,6 +236,7 @@ func (m *Page) Subscription(rc page.RenderContext) feed.Subscription {
 	}
 	sub := feed.Subscription{Users: &w}
 	if m.OpenID != "" {
+		sub.Sessions = core.UserID(m.OpenID)
 		sub.Rooms = ownedWindow(core.UserID(m.OpenID))
 	}
 	return sub

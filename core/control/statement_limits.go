@@ -1,0 +1,54 @@
+package control
+
+import (
+	"unibus/core"
+	"unibus/core/seal"
+)
+
+// What a row may hold of statements is bounded, and the bound must not become a right: whoever
+// fills a row keeps nobody in the room and nobody out of it.
+const (
+	// maxKeptProof bounds the statements about one member, in bytes: a row's value is base64 of
+	// them. An answer, and a statement that takes a right away, pass it: there is one at most for
+	// each invitation and each role given, which do not pass it.
+	maxKeptProof = 700 << 10
+
+	// maxProofBySigner bounds what one signer may add about another member, in bytes: some two
+	// hundred statements. What an admin has used up, an owner still has.
+	maxProofBySigner = 64 << 10
+)
+
+// checkKept refuses a statement that the row of its subject has no place for. proof is what
+// the row holds, and before is the subject's role, both without the statement.
+func checkKept(st seal.Statement, proof []byte, before core.MemberRole, checkpointDue bool) error {
+	switch st.Kind {
+	case seal.StatementCheckpoint:
+		if !checkpointDue {
+			return core.Errorf(core.KindExists, "the members of the room %s were confirmed within the last %d statements", st.Room, seal.CheckpointEvery).
+				WithNext("nothing has to be done")
+		}
+		return nil // one for each thousand statements of the room
+	case seal.StatementInvite:
+	case seal.StatementRole:
+		if !raises(before, st.Role) {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if len(proof)+len(st.Bytes()) > maxKeptProof {
+		return core.Errorf(core.KindRefused, "there are too many statements about %s in the room %s", st.Subject.Short(), st.Room).
+			WithNext("continue in another room; the user can still be removed here, and can leave")
+	}
+	if seal.ProofSizeBy(proof, st.Signer)+len(st.Bytes()) > maxProofBySigner {
+		return core.Errorf(core.KindRefused, "%s has signed too many statements about %s in the room %s", st.Signer.Short(), st.Subject.Short(), st.Room).
+			WithNext("another admin or an owner of the room can sign this one")
+	}
+	return nil
+}
+
+// raises is true of a role that gives more rights than the one before.
+func raises(before, role core.MemberRole) bool {
+	order := map[core.MemberRole]int{core.MemberMember: 1, core.MemberAdmin: 2, core.MemberOwner: 3}
+	return order[role] > order[before]
+}

@@ -1,0 +1,46 @@
+package seal
+
+import (
+	"slices"
+
+	"unibus/core"
+)
+
+// FollowedStatement is a statement of a chain, with what its subject was before it.
+type FollowedStatement struct {
+	Statement
+	WasActive bool          // its subject was an active member before it
+	Lapsed    []core.UserID // their invitations ended with it
+}
+
+// HashAt is the hash of a statement; false for one that is not here.
+func (m *Membership) HashAt(seq uint64) (h Hash, here bool) {
+	if seq < m.start || seq > m.head.Seq {
+		return Hash{}, false
+	}
+	return m.log[seq-m.start].hash, true
+}
+
+// Holds says whether a statement is among those that are here.
+func (m *Membership) Holds(statement Hash) bool {
+	return slices.ContainsFunc(m.log, func(l logged) bool { return l.hash == statement })
+}
+
+// Since returns the statements that were followed after a number. Those that were
+// forgotten, or came before a checkpoint that the chain began with, are missing.
+func (m *Membership) Since(seq uint64) []FollowedStatement {
+	if seq >= m.head.Seq {
+		return nil
+	}
+	log := m.log
+	if seq >= m.start {
+		log = log[seq-m.start+1:]
+	}
+	out := make([]FollowedStatement, 0, len(log))
+	for _, l := range log {
+		if s, _, ok := parseStatement(l.raw); ok {
+			out = append(out, FollowedStatement{s, l.wasActive, l.lapsed})
+		}
+	}
+	return out
+}
