@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -122,6 +123,13 @@ func checkBundleWithoutQuorum(t *testing.T, p *nodetest.Processes, cl *admin.Cli
 	p.Kill(1)
 	p.Kill(2)
 	awaitStatusOf(t, cl, func(st admin.Status) bool { return st.Meta.Online == 1 && st.Meta.Leader == "" })
+	// Each group has an election of its own: the leader of the audit's stream answers until it finds itself alone.
+	nodetest.Wait(t, 60*time.Second, func() error {
+		if _, err := cl.Audit(t.Context(), admin.AuditRequest{Limit: 1}); core.KindOf(err) != core.KindUnavailable {
+			return fmt.Errorf("the audit is answered still: %v", err)
+		}
+		return nil
+	})
 	out := filepath.Join(t.TempDir(), "late.tar.gz")
 	text, code := saveBundle(t, p, p.AdminSeedFile, out, "--json")
 	if code != 0 {
