@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ import (
 func TestRestoreIntoCluster(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "backup.db")
-	ann, rows := nodetest.Identity(t), nodetest.SampleRows(t, 30_000) // a restore that lasts until it is seen and killed
+	ann, rows := nodetest.Identity(t), nodetest.SampleRows(t, 10_000)
 	rows.Users = append(rows.Users, core.User{ID: core.UserID(ann.Public()), Role: core.RoleMember, Status: core.UserActive, Created: 1, Updated: 1})
 	nodetest.Seed(t, file, rows)
 	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: core.BackendKV})
@@ -78,39 +80,46 @@ func restoreInto(t *testing.T, p *nodetest.Processes, node int, file string) (co
 	return done, from, err
 }
 
-// killRestoring has a node restore, kills it once so many rows are written, and starts it again.
+// killRestoring has a node restore, kills it once so many rows are written, and starts it
+// again. One of the other nodes is frozen meanwhile, so that the restore, which compares every
+// replica, is never over before the kill.
 func killRestoring(t *testing.T, p *nodetest.Processes, node int, file string, rows int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	witness, frozen := (node+1)%3, (node+2)%3
+	p.Signal(frozen, syscall.SIGSTOP)
+	awaitStatusOf(t, p.Client(witness), func(st admin.Status) bool { return ledByOthers(st, p.Configs[frozen].Name) })
 	cl := p.Client(node)
 	ended, written := make(chan error, 1), atomic.Int64{}
 	go func() {
 		_, _, err := backup.RestoreIntoCluster(ctx, cl, file, "", backup.Expect{}, func(p backup.Progress) { written.Store(int64(p.Rows)) })
 		ended <- err
 	}()
-	watch := p.Client((node + 1) % 3)
-	nodetest.Wait(t, 2*time.Minute, func() error {
+	awaitStatusOf(t, p.Client(witness), func(st admin.Status) bool {
 		select {
 		case err := <-ended:
 			t.Fatalf("the restore ended before it was killed: %v", err)
 		default:
 		}
-		st, err := watch.Status(t.Context())
-		if err != nil || st.Backups == nil || st.Backups.Restore == nil || st.Backups.Restore.Node != p.Configs[node].Name {
-			return fmt.Errorf("no restore yet: %v", err)
-		}
-		if written.Load() < int64(rows) {
-			return fmt.Errorf("%d rows are written", written.Load())
-		}
-		return nil
+		return st.Backups != nil && st.Backups.Restore != nil && st.Backups.Restore.Node == p.Configs[node].Name && written.Load() >= int64(rows)
 	})
 	p.Kill(node)
 	cancel()
 	if err := <-ended; err == nil {
 		t.Error("a restore whose node was killed says that it is done")
 	}
+	p.Signal(frozen, syscall.SIGCONT)
 	p.Start(node)
+}
+
+// ledByOthers is whether every group has a leader, and none is the node.
+func ledByOthers(st admin.Status, node string) bool {
+	leaders := []string{st.Meta.Leader}
+	for _, b := range st.AllBuckets() {
+		leaders = append(leaders, b.Leader)
+	}
+	return !slices.Contains(leaders, "") && !slices.Contains(leaders, node)
 }
 
 func nobodyAdmitted(t *testing.T, p *nodetest.Processes, ann keys.Identity, nodes ...int) {
