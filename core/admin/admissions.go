@@ -50,7 +50,7 @@ func Admissions(records []AuditRecord, since core.Millis) []Admission {
 }
 
 // Denies is true for a user of a database who is denied although the audit has an admission:
-// who is revoked there, or ends earlier than it says.
+// a user who is revoked there, or ends earlier than it says.
 func (a Admission) Denies(u core.User, now core.Millis) bool {
 	if a.Activated {
 		return u.Status == core.UserRevoked

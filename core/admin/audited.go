@@ -101,8 +101,8 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 	}
 }
 
-// refused logs why a request was not let through, and returns that. What looks like a
-// captured request is an event, too.
+// refused logs why a request was not let through, and returns that. A refusal that
+// looks like a captured request is an event, too.
 func (s *Service) refused(verb Verb, op core.Operator, err error) error {
 	s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 	if core.KindOf(err) == core.KindRefused {
@@ -111,8 +111,8 @@ func (s *Service) refused(verb Verb, op core.Operator, err error) error {
 	return err
 }
 
-// summarized are the fields of requests that the audit shows, and their order.
-// Whatever is not here stays out of it: a field that is added later may be a secret.
+// summarized are the fields of requests that the audit shows, and their order. The
+// audit shows no other field: a field that is added later may be a secret.
 func summarized() []string {
 	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "session", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms", "quorum"}
 }

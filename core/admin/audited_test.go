@@ -69,7 +69,8 @@ func (s *steps) View(context.Context) cluster.View { return s.view }
 func (s *steps) Note(cluster.Level, string, string) {}
 
 // TestAuditIntentBeforeOutcome: nothing is done before the request is known to be new and
-// its intent is recorded. What was recorded has an outcome, also where it was used before.
+// its intent is recorded. A recorded intent has an outcome, also if the request was used
+// before.
 func TestAuditIntentBeforeOutcome(t *testing.T) {
 	t.Parallel()
 	const here, intended, everywhere, done = "new here UA sub true", `intent ana user-revoke "id=UB" true`, "new in the cluster", "done"
@@ -130,7 +131,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-// TestEveryVerbHasARule, and what restores a quorum is what the documents say.
+// TestEveryVerbHasARule, and the verbs that restore a quorum are those that the documents name.
 func TestEveryVerbHasARule(t *testing.T) {
 	t.Parallel()
 	rules := Rules()
@@ -166,8 +167,8 @@ func TestEveryVerbHasARule(t *testing.T) {
 	}
 }
 
-// TestWhatAViewerMayAsk: a viewer looks, and nothing more; whatever else there is
-// changes something or reads everything, and so is signed and recorded.
+// TestWhatAViewerMayAsk: a viewer looks, and nothing more. Every other verb changes
+// something or reads everything, and so is signed and recorded.
 func TestWhatAViewerMayAsk(t *testing.T) {
 	t.Parallel()
 	var looks, silent []Verb
@@ -243,8 +244,9 @@ func TestServersReasonArrives(t *testing.T) {
 	}
 }
 
-// TestVerbsWithoutAQuorumHaveTime: what goes on without a quorum has waited for the audit and
-// the nonces, 1.2 s each, before it observes the cluster, which may take ten deadlines of 0.7 s.
+// TestVerbsWithoutAQuorumHaveTime: a verb that goes on without a quorum has waited for the audit
+// and the nonces, 1.2 s each, before it observes the cluster, which may take ten deadlines of
+// 0.7 s.
 func TestVerbsWithoutAQuorumHaveTime(t *testing.T) {
 	t.Parallel()
 	for verb, r := range Rules() {

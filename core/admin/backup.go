@@ -31,7 +31,7 @@ type backupSchedule interface {
 	Request(ctx context.Context, by core.Operator) (core.Millis, error)
 }
 
-// BackupRequested is when a scheduled backup was asked for. What came of it is in the
+// BackupRequested is when a scheduled backup was asked for. The result is in the
 // status: see RequestedBackup.
 type BackupRequested struct {
 	At core.Millis `json:"at"`

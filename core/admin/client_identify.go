@@ -23,8 +23,8 @@ func (c *Client) message(subject string, v Verb, body []byte) request.Message {
 	}
 }
 
-// identifyFor has the cluster prove its key for a verb. A cluster that was just
-// started founds its key within a second or so; what changes something waits for that.
+// identifyFor has the cluster prove its key for a verb. A cluster that was just started
+// founds its key within a second or so; a verb that changes something waits for that.
 func (c *Client) identifyFor(ctx context.Context, v Verb) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -24,8 +24,8 @@ func (c *Client) callMigrationNode(ctx context.Context, node string, v Verb, req
 	return st, err
 }
 
-// Migration is where the migration stands, or, after a dry run of this client, what
-// that found: it writes nothing, so that its node alone knows.
+// Migration is the state of the migration. After a dry run of this client it is that
+// run's result: a dry run writes nothing, so that its node alone knows.
 func (c *Client) Migration(ctx context.Context) (migrate.Status, error) {
 	c.mu.Lock()
 	looked := c.dryRunNode

@@ -72,7 +72,7 @@ const (
 	verbBackupNow  Verb = "backup-now"  // - → BackupRequested: the nodes make the scheduled backup at once
 	verbBackupPart Verb = "backup-part" // core.BackupPartRequest → core.BackupPart; to the node that took it
 
-	verbRestore     Verb = "restore"      // core.RestoreRequest → core.ClusterRestored: what was brought fills a new cluster
+	verbRestore     Verb = "restore"      // core.RestoreRequest → core.ClusterRestored: the uploaded file fills a new cluster
 	verbRestorePart Verb = "restore-part" // core.RestorePartRequest → core.RestorePart; to the node that shall restore
 )
 
@@ -246,7 +246,7 @@ type operatorRequest struct {
 	ID string `json:"id"`
 }
 
-// OperatorRemoved is an operator whose key is refused from now on, and what each node answered.
+// OperatorRemoved is an operator whose key is refused from now on, and each node's answer.
 type OperatorRemoved struct {
 	core.RemovedOperator
 	Nodes map[string]Ended `json:"nodes"`

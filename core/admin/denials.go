@@ -28,11 +28,11 @@ type Denial struct {
 const ClockMargin = core.Millis(2 * auth.Window / time.Millisecond)
 
 // Denials returns the users whom the audit has as revoked or with an end, by the last action
-// about each that was done at or after since, the oldest first. What failed is no action;
-// what may have been done denies the user, and admits none. The sequence of the records says
-// which action was the last one. Where two have none in common, clocks cannot tell unless they
-// are further apart than ClockMargin: then the denial counts, because a user who is denied
-// without need can be activated, and one who is admitted is not noticed.
+// about each that was done at or after since, the oldest first. A failed action does not
+// count. An action that may have been done denies the user, and admits none. The sequence of
+// the records says which action was the last one. Where two have none in common, clocks cannot
+// tell unless they are further apart than ClockMargin: then the denial counts, because a user
+// who is denied without need can be activated, and one who is admitted is not noticed.
 func Denials(records []AuditRecord, since core.Millis) []Denial {
 	acts := map[subject][]Denial{}
 	for _, r := range records {
@@ -101,8 +101,8 @@ func denialOf(r AuditRecord) (subject, Denial, bool) {
 	return subject{}, Denial{}, false
 }
 
-// source is where the sequence of a record comes from: two of one source have its order. What
-// a node added to the stream afterwards has the order of that node's file.
+// source is where the sequence of a record comes from: two of one source have its order.
+// Records that a node added to the stream afterwards have the order of that node's file.
 func source(r AuditRecord) string {
 	if r.Late {
 		return r.Source + "\x00" + r.Node

@@ -59,7 +59,7 @@ func TestDenialsAreOrderedAsTheStream(t *testing.T) {
 }
 
 // TestAuditedUsers: a backup has all users about whom something was done, except those who were
-// added after it. What failed says nothing about a user.
+// added after it. A failed action says nothing about a user.
 func TestAuditedUsers(t *testing.T) {
 	t.Parallel()
 	old, added, failed := storetest.NewUserID(t), storetest.NewUserID(t), storetest.NewUserID(t)

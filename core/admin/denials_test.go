@@ -91,7 +91,7 @@ func TestRevocationUnderWayAtTheBackup(t *testing.T) {
 	}
 }
 
-// TestDenialComparesWithADatabase: what the database has already is left out.
+// TestDenialComparesWithADatabase: a denial that the database has already is left out.
 func TestDenialComparesWithADatabase(t *testing.T) {
 	t.Parallel()
 	const now core.Millis = 1_000_000

@@ -14,7 +14,7 @@ import (
 	"unibus/core/request"
 )
 
-// verbFunc answers one verb. What it returns is sent as JSON.
+// verbFunc answers one verb. Its result is sent as JSON.
 type verbFunc func(ctx context.Context, op core.Operator, body []byte) (any, error)
 
 // verbs is the table of everything the service answers; Rules says who may ask.

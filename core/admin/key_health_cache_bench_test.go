@@ -15,8 +15,9 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// BenchmarkSurvey is one pass over 2,000 encrypted rooms of 20 members each: what
-// a list of rooms costs the serving node once in three seconds, however many look.
+// BenchmarkSurvey is one pass over 2,000 encrypted rooms of 20 members each: the cost
+// of a list of rooms for the serving node once in three seconds, however many clients
+// ask.
 func BenchmarkSurvey(b *testing.B) {
 	in := core.Snapshot{}
 	for range 200 {

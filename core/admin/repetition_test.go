@@ -201,8 +201,9 @@ func TestActsWaitForAnElection(t *testing.T) {
 	}
 }
 
-// TestActsAreRepeated: what was not done is sent again, and so is what does no harm
-// twice. Of anything else the error says that the outcome is unknown, and how to find out.
+// TestActsAreRepeated: a request that was not carried out is sent again, and so is one
+// that may be carried out twice. Of anything else the error says that the outcome is
+// unknown, and how to find out.
 func TestActsAreRepeated(t *testing.T) {
 	t.Parallel()
 	none := core.Errorf(core.KindUnavailable, "nothing was done").WithOutcome(core.OutcomeNone)

@@ -23,8 +23,8 @@ func (r *rekeyed) KeyHolders(ctx context.Context, id core.RoomID) ([]core.UserID
 	return r.Store.KeyHolders(ctx, id)
 }
 
-// TestRoomIsOpenedAtOneEpoch: what an operator is shown of a room that is rekeyed
-// while it is read is of the epoch that it is shown at.
+// TestRoomIsOpenedAtOneEpoch: an operator reads a room while it is rekeyed, and all
+// that is shown is of the epoch that is shown.
 func TestRoomIsOpenedAtOneEpoch(t *testing.T) {
 	t.Parallel()
 	onBothStores(t, func(t *testing.T, w *keyWorld) {

@@ -22,7 +22,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// bus is who is online where, and what was said in rooms.
+// bus has the online users of each room, and what was said in rooms.
 type bus struct {
 	present map[string]Present
 	said    []string
@@ -439,7 +439,7 @@ func TestManyMembersComeInPages(t *testing.T) {
 	}
 }
 
-// TestOneSurveyServesAll: who asks again within seconds costs the store nothing.
+// TestOneSurveyServesAll: a second request within seconds costs the store nothing.
 func TestOneSurveyServesAll(t *testing.T) {
 	t.Parallel()
 	st := &countedStore{}

@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// roomNotes are what a store needs for orders and filters of rooms, and what they were
-// made of.
+// roomNotes are what a store needs for orders and filters of rooms, and the rows they
+// were made of.
 type roomNotes struct {
 	notes    *core.RoomNotes
 	of       *keyHealthSnapshot

@@ -27,8 +27,8 @@ type RoomPage struct {
 	Next   string        `json:"next,omitempty"` // the next page's After, "" at the end
 }
 
-// RoomCounts is how many rooms there are, whatever a query selects, and how it stands with
-// their keys.
+// RoomCounts is the number of rooms, whatever a query selects, and the state of their
+// keys.
 type RoomCounts struct {
 	core.RoomCounts
 	Memberships int `json:"memberships"` // active ones, of all rooms
@@ -36,7 +36,7 @@ type RoomCounts struct {
 	Missing     int `json:"missing"`     // other rooms, of which a member has no key
 }
 
-// roomPage reads one page. What a page shows of its own rooms is of now, except for keys.
+// roomPage reads one page. A row shows the present state of its own room, except for keys.
 func (s *Service) roomPage(ctx context.Context, _ core.Operator, r core.RoomPageRequest) (any, error) {
 	if err := r.Check(); err != nil {
 		return nil, err

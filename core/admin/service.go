@@ -30,7 +30,7 @@ type clusterViewer interface {
 	Events(since uint64, limit int) []cluster.Event
 	// History returns a page of the events of the cluster.
 	History(q events.Query) events.Page
-	// LastSeen is the record of when users had a session last.
+	// LastSeen has the time of each user's last session.
 	LastSeen() *core.LastSeen
 	// SupportReport is a support.Report of the node, filtered.
 	SupportReport(ctx context.Context) (json.RawMessage, error)

@@ -22,7 +22,7 @@ func roomsOfManyOwners(t *testing.T, st core.Store, n int) {
 	must(t, err)
 }
 
-// TestReplaceReadsTheUsersRoomsAlone: what a replacement reads does not grow with the rooms of
+// TestReplaceReadsTheUsersRoomsAlone: the reads of a replacement do not grow with the rooms of
 // others, and an owner who is no member is found as well.
 func TestReplaceReadsTheUsersRoomsAlone(t *testing.T) {
 	t.Parallel()
