@@ -8,8 +8,8 @@ import (
 // Argument is a word name=value of Record.Args. Text is the word as it is there.
 type Argument struct{ Name, Value, Text string }
 
-// Arguments reads Record.Args: words that core.SummaryWord made. What is no such word ends
-// the list, and is in it as the Text alone.
+// Arguments reads Record.Args: words that core.SummaryWord made. A text that is no such
+// word ends the list, and is in it as the Text alone.
 func Arguments(args string) (out []Argument) {
 	for args != "" {
 		name, rest, ok := strings.Cut(args, "=")

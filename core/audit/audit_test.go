@@ -221,7 +221,7 @@ func TestAuditCannotBePurged(t *testing.T) {
 	}
 }
 
-// TestNamesAgree: what core/auth grants is what is used here.
+// TestNamesAgree: the subjects that core/auth grants are those that are used here.
 func TestNamesAgree(t *testing.T) {
 	t.Parallel()
 	if auth.AuditStream != Stream || auth.AuditSubjects+">" != Subjects || subjectOf("n1", "x") != auth.AuditSubjects+"n1.x" {
@@ -333,7 +333,7 @@ func wait(t *testing.T, ok func() bool) {
 	}
 }
 
-// TestFileSurvivesDamage: half a line of a crash, and what is no record, hide nothing else.
+// TestFileSurvivesDamage: half a line of a crash, or a line that is no record, hides nothing else.
 func TestFileSurvivesDamage(t *testing.T) {
 	t.Parallel()
 	file := path(t)
@@ -454,7 +454,7 @@ func TestUnwritableFileRefuses(t *testing.T) {
 	}
 }
 
-// FuzzDecodeEntry: whatever lies in the stream or the file, decoding gives an entry that can be shown, or an error.
+// FuzzDecodeEntry: decoding any bytes of the stream or the file gives an entry that can be shown, or an error.
 func FuzzDecodeEntry(f *testing.F) {
 	f.Add(entry{V: 1, ID: "a", Phase: phaseIntent, Verb: "v"}.encode())
 	f.Add([]byte(`{"v":1,"id":"a.b","phase":"intent"}`))

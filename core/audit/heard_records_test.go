@@ -62,7 +62,8 @@ func TestHeardRecordsAreAChain(t *testing.T) {
 	}
 }
 
-// TestHeardRecordsAreBounded in number and size; what is not kept is read from the stream.
+// TestHeardRecordsAreBounded in number and size; records that are not kept are read from the
+// stream.
 func TestHeardRecordsAreBounded(t *testing.T) {
 	t.Parallel()
 	var h heardRecords

@@ -83,7 +83,7 @@ func (f *file) rawPage(from uint64) (RawPage, error) {
 	case next > int64(from-1) && next < size:
 		p.Next = uint64(next) + 1
 	case next <= int64(from-1) && end < size:
-		return RawPage{}, core.Errorf(core.KindFailed, "the audit's file %s is damaged at byte %d: no record is as long as that line, and what follows it was not read", f.path, from-1).
+		return RawPage{}, core.Errorf(core.KindFailed, "the audit's file %s is damaged at byte %d: no record is as long as that line, and the rest was not read", f.path, from-1).
 			WithNext("compare the file with a copy of it, such as one in a backup of the data directory")
 	}
 	return p, nil

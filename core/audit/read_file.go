@@ -21,8 +21,8 @@ type FileRecords struct {
 }
 
 // ReadFiles reads copies of the audit, each with the older file beside it, while no node
-// has to run. What several files hold is there once: each node's file may have actions that
-// the node could not add to the cluster's audit any more. KindInvalid.
+// has to run. Records that several files hold are returned once: each node's file may have
+// actions that the node could not add to the cluster's audit any more. KindInvalid.
 func ReadFiles(paths ...string) (FileRecords, error) {
 	r := fileReader{intents: map[string]Record{}, outcomes: map[string]entry{}, at: map[sequence]entryKey{}, forks: map[string]uint64{}}
 	cut := true

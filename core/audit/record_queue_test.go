@@ -28,8 +28,8 @@ func queued(t *testing.T, l *Log, appends ...func()) {
 	all.Wait()
 }
 
-// TestRecordsThatWaitShareABatch: what waits for its turn is one atomic batch, in the order
-// in which it came, a chain, and in the node's own copy.
+// TestRecordsThatWaitShareABatch: waiting records are one atomic batch, in the order in
+// which they came, a chain, and in the node's own copy.
 func TestRecordsThatWaitShareABatch(t *testing.T) {
 	t.Parallel()
 	nc, file := connect(t, single(t)), path(t)

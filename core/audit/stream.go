@@ -45,8 +45,8 @@ func streamConfig(replicas int) jetstream.StreamConfig {
 	}
 }
 
-// repair returns the configuration that an existing stream should have. What lets
-// records vanish or be replaced is put right; KindRefused where that is not possible.
+// repair returns the configuration that an existing stream should have. Settings that
+// let records vanish or be replaced are corrected; KindRefused if that is not possible.
 func repair(have jetstream.StreamConfig, replicas int) (jetstream.StreamConfig, error) {
 	why := jsapi.Unusable(have, Subjects)
 	if why == "" && have.AllowMsgTTL {
@@ -161,7 +161,7 @@ func (s *stream) publish(ctx context.Context, node string, e entry, after uint64
 	}
 }
 
-// awaitTurn waits until no append is under way, and what was appended is kept.
+// awaitTurn waits until no append is under way, and appended records are kept.
 func (s *stream) awaitTurn() {
 	s.turn <- struct{}{}
 	s.copyTurn <- struct{}{}

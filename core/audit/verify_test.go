@@ -98,7 +98,7 @@ func numbered(records [][]byte) (by map[uint64][]byte, order []uint64) {
 	return by, order
 }
 
-// TestVerifyWholeAudit: what nodes wrote has no fault, and the report counts it.
+// TestVerifyWholeAudit: records that nodes wrote have no fault, and the report counts them.
 func TestVerifyWholeAudit(t *testing.T) {
 	t.Parallel()
 	key := newClusterKey(t)
