@@ -10,8 +10,9 @@ import (
 	"unibus/core/auth"
 )
 
-// TestOneCallerFillsNoMemory: who sends very many requests is refused for a while,
-// and told so, and nobody else is; what is full for all says no less.
+// TestOneCallerFillsNoMemory: a caller that sends very many requests is refused for a
+// while, and told so, and no other caller is. A full memory of all callers refuses,
+// too.
 func TestOneCallerFillsNoMemory(t *testing.T) {
 	t.Parallel()
 	c, greedy, other := newClocked("n1"), newKey(t), newKey(t)

@@ -199,7 +199,7 @@ func with(h map[string][]string, name string, values ...string) (auth.Signed, []
 	return auth.FromHeaders(changed, "main", "sub", []byte("body"))
 }
 
-// FuzzSignedHeaders: whatever stands in the headers, nothing is admitted that the key did not sign.
+// FuzzSignedHeaders: no headers admit anything that the key did not sign.
 func FuzzSignedHeaders(f *testing.F) {
 	data, err := os.ReadFile("testdata/signed.json")
 	if err != nil {
