@@ -48,10 +48,10 @@ func Tables() []core.Table {
 	return []core.Table{core.TableUsers, core.TableRooms, core.TableMembers, core.TableRoomKeys}
 }
 
-// Check reads a whole file and says what is in it: its pages, what its rows
-// refer to, that each of them can be converted, and who signed them. KindNotFound,
-// KindInvalid for what is no control plane of unibus, not a whole one, or not what
-// was signed, KindRefused where it is fenced, KindFailed where it is damaged.
+// Check reads a whole file and describes it: its pages, the references of its rows,
+// whether each row can be converted, and the signer. KindNotFound, KindInvalid for what
+// is no control plane of unibus, not a whole one, or not what was signed, KindRefused
+// where it is fenced, KindFailed where it is damaged.
 func Check(ctx context.Context, path string) (Content, error) {
 	ctx, cancel := bounded(ctx, path)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestGenuineFilesAreRestored: what an earlier release has made comes back, in its own version, and can be served.
+// TestGenuineFilesAreRestored: a file of an earlier release comes back, in its own version, and can be served.
 func TestGenuineFilesAreRestored(t *testing.T) {
 	t.Parallel()
 	for _, name := range hostile.Genuine() {
@@ -119,7 +119,7 @@ func TestRestoreMakesTheFileItself(t *testing.T) {
 	}
 }
 
-// bases are whole files, the last of them signed, and what is in each.
+// bases are whole files, the last of them signed, and the contents of each.
 func bases(t testing.TB) (files [][]byte, contents []Content) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "base.db")
@@ -138,8 +138,8 @@ func bases(t testing.TB) (files [][]byte, contents []Content) {
 	return files, contents
 }
 
-// FuzzRestoreMutatedFile: a file of which bytes were changed is refused, or what is made of it is what
-// it says: a whole control plane, the same when it is read again, and of a signed one the signed rows.
+// FuzzRestoreMutatedFile: a file with changed bytes is refused, or the restored file is sound: a whole
+// control plane, the same when it is read again, and of a signed one the signed rows.
 func FuzzRestoreMutatedFile(f *testing.F) {
 	files, contents := bases(f)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -202,8 +202,8 @@ func restored(t *testing.T, dir string, b []byte, was Content) {
 
 const maxFuzzedSQL = 4 << 10
 
-// FuzzHostileSchema runs SQL on a file before it is given to restore. Whatever it did, either the file is
-// refused, or what is made of it is a whole control plane and holds nothing but rows.
+// FuzzHostileSchema runs SQL on a file before it is given to restore. Whatever the SQL did, either the
+// file is refused, or its restore is a whole control plane and holds nothing but rows.
 func FuzzHostileSchema(f *testing.F) {
 	for _, file := range hostile.Schemas() {
 		if sql := strings.Join(file.SQL, ";\n"); len(sql) < maxFuzzedSQL { // a long one would take all of the time

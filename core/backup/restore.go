@@ -123,7 +123,7 @@ func (want Expect) checkSigner(path string, by *Signature) error {
 const rowsAtATime = 1000
 
 // write fills the partial file with the rows of a file, and says what they are and who signed
-// them. The rows are read once: what is signed is what was written.
+// them. The rows are read once: the signed rows are the written ones.
 func (d partialFile) write(ctx context.Context, src *sqlite.Store) (Content, error) {
 	w, err := sqlite.CreateVersion(ctx, d.path, src.SchemaVersion())
 	if err != nil {

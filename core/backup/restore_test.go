@@ -40,7 +40,8 @@ func TestRestoreIsTheSame(t *testing.T) {
 	must(t, s.Close())
 }
 
-// TestRestoreTakesTheLogAlong: of a database in use, what is not yet in the file itself.
+// TestRestoreTakesTheLogAlong: a database in use has rows that are in its log and not yet in the
+// file itself.
 func TestRestoreTakesTheLogAlong(t *testing.T) {
 	t.Parallel()
 	from, to := filepath.Join(t.TempDir(), "live.db"), filepath.Join(t.TempDir(), "new.db")

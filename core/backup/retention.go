@@ -29,7 +29,7 @@ func backupName(cluster, node string, at time.Time, encrypted bool) string {
 func NamePrefix(cluster string) string { return "unibus-" + cluster + "-" }
 
 // scheduledNames returns the names that backupName makes for a cluster, the latest first.
-// Whatever else is at the destination is left alone.
+// Other files at the destination are left alone.
 func scheduledNames(cluster string, all []string) []string {
 	pattern := regexp.MustCompile(`^` + regexp.QuoteMeta(NamePrefix(cluster)) + `\d{8}T\d{6}\.\d{3}Z-[A-Za-z0-9_-]+\.db(\.age)?$`)
 	names := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return !pattern.MatchString(name) })

@@ -186,8 +186,8 @@ func (d *Server) make(ctx context.Context, h *transfer) (core.Backup, error) {
 	return b, nil
 }
 
-// sign adds to the file by whom it was made, and the moment before its rows were read: what
-// is done from then on may be missing, and `audit revocations --since` looks for it.
+// sign adds the maker to the file, and the moment before its rows were read: later changes
+// may be missing, and `audit revocations --since` looks for them.
 func (d *Server) sign(ctx context.Context, path string, b core.Backup, begun time.Time) (core.Backup, error) {
 	if d.cfg.Sign == nil {
 		return b, nil

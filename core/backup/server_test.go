@@ -116,7 +116,8 @@ func TestPartsMakeTheFile(t *testing.T) {
 	wantKind(t, err, core.KindNotFound)
 }
 
-// TestPartsAreTheCallersAlone: whoever learns a token has nothing of it, and cannot end the backup.
+// TestPartsAreTheCallersAlone: another caller who learns a token reads nothing of the backup, and
+// cannot end it.
 func TestPartsAreTheCallersAlone(t *testing.T) {
 	t.Parallel()
 	d, _ := newTestServer(t, 10)
@@ -228,8 +229,8 @@ func TestOpenRemovesLeftovers(t *testing.T) {
 	empty(t, dir)
 }
 
-// TestSignedMomentIsBeforeTheRows: what is done while they are read may not be in the backup,
-// and the moment is given as --since to find it.
+// TestSignedMomentIsBeforeTheRows: a change that is made while they are read may not be in
+// the backup, and the moment is given as --since to find it.
 func TestSignedMomentIsBeforeTheRows(t *testing.T) {
 	t.Parallel()
 	key := clusterKey(t)

@@ -93,7 +93,7 @@ func TestRestoreSaysWhoSigned(t *testing.T) {
 	}
 	s := sqlite.New(sqlite.Config{Path: to}) // what is restored is served
 	must(t, errors.Join(s.Open(t.Context()), s.AddUser(t.Context(), storetest.NewUser(t, "new")), s.Close()))
-	// A backup itself is not: what is changed in it would not be what was signed.
+	// A backup itself is not: with a repair in it, it would not be the signed one.
 	for _, cfg := range []sqlite.Config{{Path: from}, {Path: from, ReadOnly: true}, {Path: from, Create: true}} {
 		wantKind(t, sqlite.New(cfg).Open(t.Context()), core.KindInvalid, "is a backup")
 	}
@@ -166,7 +166,8 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
-// TestDeskSigns: what is handed out is signed by the node that made it, and its size and sum are those of the signed file.
+// TestDeskSigns: the node that made a backup signs the file that it hands out, and its size and sum are those of the
+// signed file.
 func TestDeskSigns(t *testing.T) {
 	t.Parallel()
 	key := clusterKey(t)

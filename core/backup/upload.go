@@ -87,7 +87,7 @@ func (u *upload) begin(by core.Operator, req core.RestorePartRequest) error {
 	if err != nil {
 		return err
 	}
-	if need := 3 * req.Total; free < need { // the file, the buckets, and what comparing takes
+	if need := 3 * req.Total; free < need { // the file, the buckets, and the temporary files of the comparison
 		return core.Errorf(core.KindRefused, "%d MB are free in %s, and this restore may take %d MB on the node", free>>20, u.dir, (need+1<<20-1)>>20).WithNext("free disk space there, or ask another node")
 	}
 	u.by, u.token, u.path, u.size, u.total = by, req.Token, filepath.Join(u.dir, "restore.db"), 0, req.Total

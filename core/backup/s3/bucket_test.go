@@ -181,7 +181,8 @@ func put(ctx context.Context, b *s3.Bucket, name string, data []byte) error {
 	})
 }
 
-// TestBucketKeepsBackups: what is put comes back, is listed without the prefix, and goes.
+// TestBucketKeepsBackups: an object that is put comes back, is listed without the prefix, and is
+// deleted.
 func TestBucketKeepsBackups(t *testing.T) {
 	t.Parallel()
 	s, b := open(t, nil)
@@ -290,7 +291,7 @@ func TestFaultsOfTheStore(t *testing.T) {
 	}
 }
 
-// TestUnfinishedUploadIsRemoved: what a killed process has left goes at the next backup,
+// TestUnfinishedUploadIsRemoved: the next backup removes the upload of a killed process,
 // and uploads of others stay.
 func TestUnfinishedUploadIsRemoved(t *testing.T) {
 	t.Parallel()
@@ -306,7 +307,7 @@ func TestUnfinishedUploadIsRemoved(t *testing.T) {
 	}
 }
 
-// TestFailedWriteLeavesNoObject: what is uploaded cannot be read to its end.
+// TestFailedWriteLeavesNoObject: the source of an upload cannot be read to its end.
 func TestFailedWriteLeavesNoObject(t *testing.T) {
 	t.Parallel()
 	s, b := open(t, nil)
