@@ -19,7 +19,8 @@ type admissionCounter struct {
 	counts AdmissionCounts
 }
 
-// newAdmissionCounter begins every count at 0: what is not there cannot be seen to rise.
+// newAdmissionCounter begins every count at 0: monitoring cannot see a rise of a series that did
+// not exist.
 func newAdmissionCounter() *admissionCounter {
 	c := AdmissionCounts{
 		Admitted: map[auth.IdentityKind]uint64{auth.KindOperator: 0, auth.KindUser: 0, auth.KindAnonymous: 0},

@@ -58,7 +58,7 @@ func onlyThese(roots *x509.CertPool) *x509.CertPool {
 	return roots
 }
 
-// chainOf is the chain of a pair. What cannot be parsed is left out.
+// chainOf is the chain of a pair. A certificate that cannot be parsed is left out.
 func chainOf(pair *tls.Certificate) certChain {
 	chain := certChain{pair.Leaf}
 	for _, der := range pair.Certificate[1:] {

@@ -21,7 +21,7 @@ type Config struct {
 
 	Cluster   *Cluster // nil: a node on its own
 	JetStream bool     // in the account CONTROL
-	MaxStore  int64    // bytes that JetStream may use; 0: what the disk has
+	MaxStore  int64    // bytes that JetStream may use; 0: as many as the disk has
 
 	Limits    Limits
 	CertCheck time.Duration // the shortest time between two checks of a certificate file for renewal; 0: 2 s

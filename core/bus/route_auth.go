@@ -32,7 +32,7 @@ type routeAuth struct {
 	limiter logLimiter
 
 	mu        sync.Mutex
-	accepted  map[uint64]acceptedCert // by route: what peers showed that opened a route
+	accepted  map[uint64]acceptedCert // by route: the certificate with which a peer opened a route
 	solicited map[string]certChain    // by node: the last one that a peer showed when this node opened a route
 	misnamed  map[string]bool         // ids of servers that claimed another name than their certificate's
 }

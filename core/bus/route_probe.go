@@ -93,7 +93,7 @@ func (s *Server) probeRoute(ctx context.Context, addr, host string) RouteProbe {
 	return p
 }
 
-// peerCertificate is what the other end showed, and what is wrong with it.
+// peerCertificate is the certificate of the other end, and its fault.
 type peerCertificate struct {
 	node  string
 	hosts string

@@ -19,7 +19,7 @@ import (
 	"unibus/core/keys"
 )
 
-// TestServedCertificate: what is reported is the certificate that the listener shows. Files
+// TestServedCertificate: the reported certificate is the one that the listener shows. Files
 // that cannot take its place are a fault, and every connection goes on with the last good one.
 func TestServedCertificate(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,8 @@ func (r *fixture) withUndecided() *undecidedDirectory {
 }
 
 // TestUndecidedIsNoRefusal: while a node cannot decide, it says nothing, to a user that
-// it knows as little as to one that it does not. What it can decide stays decided.
+// it knows as little as to one that it does not. An answer that it can decide stays
+// decided.
 func TestUndecidedIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	elsewhere := core.Errorf(core.KindUnavailable, "n2 is the control plane")
