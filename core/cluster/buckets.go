@@ -136,8 +136,8 @@ func (m *observations) lossOf(b Bucket, rs []report) *SeqLoss {
 	return left
 }
 
-// setLeader notes who leads. A leader that cannot reach a majority may not know it
-// yet, but whatever it accepts cannot be agreed on: then there is no leader.
+// setLeader notes who leads. A leader that cannot reach a majority may not know it yet,
+// but the group cannot agree on the writes that it accepts: then there is no leader.
 func (b *Bucket) setLeader(by report, now time.Time) {
 	there := 0
 	for _, r := range b.Replicas {

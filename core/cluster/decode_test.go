@@ -92,7 +92,8 @@ func TestDecodeStats(t *testing.T) {
 	}
 }
 
-// TestReplicas: the leader is believed about its replicas, a follower is not, and what a scale waits for is shown.
+// TestReplicas: the leader is believed about its replicas, a follower is not, and the obstacle of a scale is
+// shown.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	f := &fake{}

@@ -148,7 +148,7 @@ func (d *diff) bucket(old, next Bucket) {
 	}
 }
 
-// replica notes how a replica stands now; what is tolerated is not an event.
+// replica notes how a replica stands now; a tolerated state is not an event.
 func (d *diff) replica(b Bucket, old, next Replica) {
 	o, n := old.settled(), next.settled()
 	switch {

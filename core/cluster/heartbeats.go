@@ -20,7 +20,8 @@ type Heartbeat struct {
 // load and disk use have no part in a node's state.
 const wholeEvery = 5 * time.Second
 
-// heartbeats are the last ones of each node, and what they were when every node was asked.
+// heartbeats are the last ones of each node, and those of the last observation that asked every
+// node.
 type heartbeats struct {
 	last    map[string]heardHeartbeat
 	answers map[string]Heartbeat // by node, as the last whole observation began; nil: an answer was missing

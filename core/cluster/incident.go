@@ -10,7 +10,7 @@ import (
 )
 
 // Incident is one thing that went wrong: it begins when a subject is not healthy any more, and
-// ends when that is over. What follows from one cause is one Incident.
+// ends when that is over. The consequences of one cause are one Incident.
 type Incident struct {
 	ID        string      `json:"id"`       // when it began, and the node that saw it
 	Subjects  []string    `json:"subjects"` // its causes, as findings name them: node.n3, meta, bucket.UNIBUS_users
@@ -143,8 +143,8 @@ const (
 	faultGroup                  // what follows from lost nodes, and may come alone as well
 )
 
-// faultsOf are the subjects that are not healthy, lost nodes first: what follows from them
-// finds them. A node that is stopped for maintenance is not lost.
+// faultsOf are the subjects that are not healthy, lost nodes first: their consequences are
+// then attributed to them. A node that is stopped for maintenance is not lost.
 func faultsOf(v View, j Judgment) []fault {
 	var out []fault
 	add := func(f fault) {

@@ -103,7 +103,7 @@ func leaderlessInternal(v View, now time.Time) []Finding {
 	for _, name := range dead {
 		means := "operators' changes are refused, except for revocations"
 		if what := recordOf(name); what != "" {
-			means = what + " is not recorded until it has one, and each node keeps what it sees in memory"
+			means = what + " is not recorded until it has one, and each node keeps its own observations in memory"
 		}
 		fs = append(fs, Finding{Degraded, "bucket." + name, fmt.Sprintf("%s has no leader: %s.", short(name), means), startReplicas(v, []string{name})})
 	}
@@ -126,9 +126,9 @@ const eventStream = "UNIBUS_events"
 func recordOf(name string) string {
 	switch name {
 	case eventStream:
-		return "what happens"
+		return "the cluster's history"
 	case core.LastSeenBucket:
-		return "when users had a session last"
+		return "the time of each user's last session"
 	}
 	return ""
 }

@@ -122,7 +122,7 @@ func differingValues(infos []Info, of func(Info) string) string {
 	return out
 }
 
-// judgeNotes says where the cluster is not yet what it is declared to become, and what is worth knowing.
+// judgeNotes says where the cluster is not yet as declared, and adds notes that need no action.
 func judgeNotes(v View) []Finding {
 	var fs []Finding
 	note := func(about, text, next string) { fs = append(fs, Finding{Note, about, text, next}) }

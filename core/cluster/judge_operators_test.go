@@ -94,7 +94,8 @@ func operatorCases() []operatorCase {
 	}
 }
 
-// TestOperatorsAreCompared: who differs where is a finding, and so is a file that cannot be used.
+// TestOperatorsAreCompared: an operator who is not the same on all nodes is a finding, and so is a
+// file that cannot be used.
 func TestOperatorsAreCompared(t *testing.T) {
 	t.Parallel()
 	for _, c := range operatorCases() {

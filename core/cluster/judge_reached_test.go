@@ -47,7 +47,7 @@ func TestEverySentenceOfTheJudgeIsReached(t *testing.T) {
 }
 
 // findingSentences are the texts of several words in a file that makes findings, as
-// patterns. What the diff of two views says are events, which are no findings.
+// patterns. The texts of the diff of two views are events, which are no findings.
 func findingSentences(t *testing.T, file string) []*regexp.Regexp {
 	t.Helper()
 	text, err := os.ReadFile(file)

@@ -63,7 +63,7 @@ func joinSameStep(fs []Finding) []Finding {
 	return out
 }
 
-// joinMigrationNotes is one note of two. What is declared comes first, and the step with the replicas is the whole one.
+// joinMigrationNotes is one note of two. Declared notes come first, and the step with the replicas is the whole one.
 func joinMigrationNotes(detail, declared Finding) Finding {
 	declared.Text += " " + detail.Text
 	if strings.Contains(detail.Next, "--replicas") {

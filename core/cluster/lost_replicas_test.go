@@ -110,7 +110,7 @@ func rowsOf(nc *nats.Conn, bucket string) (uint64, bool) {
 	return info.State.Msgs, true
 }
 
-// request is true where a server answers, whatever it says: what is asked twice is refused.
+// request is true where a server answers, whatever it says: a second request is refused.
 func request(sys *nats.Conn, verb string, body map[string]any) bool {
 	data, err := json.Marshal(body)
 	if err != nil {

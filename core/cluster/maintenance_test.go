@@ -47,7 +47,8 @@ func TestDrainIsRefused(t *testing.T) {
 	}
 }
 
-// TestDrainState: what is left at a node is told in the order in which it leaves.
+// TestDrainState: the leaders and replicas that a node still has are told in the order in which
+// they leave.
 func TestDrainState(t *testing.T) {
 	t.Parallel()
 	v := drained(withInternal(healthy(4, 3), 3), "n1")

@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// memberNodes is which nodes belong to the cluster: what the observing node's
-// configuration says, and what commands have changed since.
+// memberNodes is which nodes belong to the cluster: those in the observing node's
+// configuration, as commands have changed them since.
 type memberNodes struct {
 	names    []string // nil: the configuration lists none
 	expected int      // how many there are

@@ -8,7 +8,8 @@ import (
 	"unibus/core"
 )
 
-// TestObstacles: what keeps a move from writing is found while SQLite still counts, and nothing else is.
+// TestObstacles: a fault that keeps a migration from writing is found while SQLite still counts, and
+// nothing else is.
 func TestObstacles(t *testing.T) {
 	t.Parallel()
 	before := func() View { return onSQLite(healthy(3, 3), false) }

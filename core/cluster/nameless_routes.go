@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// A node that was restarted while another one is silent has never seen which node is at
-// which address. What it finds at the addresses holds all the same, for all of them together.
+// A node that was restarted while another one is silent has never seen which node is at which
+// address. A fault that it finds at the addresses is reported all the same, for all of them
+// together.
 
 // namelessRoutes are the routes of the looking node at which it found a fault and no node.
 func (v View) namelessRoutes() []Route {

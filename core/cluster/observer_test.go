@@ -491,8 +491,8 @@ func TestObserveJetStreamOff(t *testing.T) {
 	eventually(t, "n3 back", func() bool { return !off() && o.View().Meta.Online == 3 })
 }
 
-// TestConnectionsAreSessions: what a node says of its clients counts, not what
-// its server counts, which has the node's own among them.
+// TestConnectionsAreSessions: a node's own count of its clients counts. Its server's
+// count has the node's own connections in it.
 func TestConnectionsAreSessions(t *testing.T) {
 	t.Parallel()
 	m, three := &observations{}, 3

@@ -106,8 +106,8 @@ func (v View) node(name string) (Node, bool) {
 func (v View) neverHeard() int { return max(0, v.Expected-len(v.Nodes)) }
 
 // IsElecting is true while a group has a majority and no leader that answers, or has elected
-// one just now: what failed for want of a leader is worth another try. An election that
-// should be over is none.
+// one just now: a request that failed for want of a leader is worth another try. An election
+// that should be over is none.
 func (v View) IsElecting() bool {
 	elects := func(leader string, since core.Millis) bool {
 		n, known := v.node(leader)
@@ -288,7 +288,7 @@ func Impact(v View, node string) string {
 	return fmt.Sprintf("If %s stops, %s.", node, v.consequence(l, node))
 }
 
-// StopPlan is what ends, and what moves, when a node stops.
+// StopPlan lists the groups and sessions that end, or move, when a node stops.
 type StopPlan struct {
 	Node     string   `json:"node"`
 	Safe     bool     `json:"safe"`     // nothing that works now ends, but for the node's own sessions

@@ -145,7 +145,7 @@ func (v View) runsStill(name string, refuse func(string, ...any) *core.Error) er
 
 // removeAfter is how long after its last answer it is known whether a process of a node hangs: it
 // counts as silent after four seconds, its addresses are tried every two seconds and for three, and
-// what was found is told within one.
+// the result is told within one.
 const removeAfter = 12 * time.Second
 
 // heardByOthers is nil where every node that answers says that it does not hear the named

@@ -152,8 +152,8 @@ func (v View) fencedEverywhere(name string) error {
 }
 
 // RescueHopeless says why the nodes that answer cannot go on without the others; nil if they
-// can: the control plane and every stream must be with them. What the meta group has lost
-// all replicas of it would create anew, empty, without a word.
+// can: the control plane and every stream must be with them. The meta group would create a
+// stream whose replicas are all lost anew: empty, and without a warning.
 func RescueHopeless(v View) error {
 	refuse := func(format string, args ...any) *core.Error {
 		return core.Errorf(core.KindRefused, "the nodes that answer cannot go on without the others: %s", fmt.Sprintf(format, args...)).

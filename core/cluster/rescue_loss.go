@@ -39,7 +39,7 @@ func RescueLoss(v View) []Loss {
 }
 
 // LossSentences say what may be lost, as the named node saw it. They never say that nothing
-// is lost: what was written after its last look, nobody who is left can know.
+// is lost: no node that is left knows of writes after its last look.
 func LossSentences(node string, all []Loss) string {
 	var lost, unknown []string
 	known := 0
@@ -58,7 +58,7 @@ func LossSentences(node string, all []Loss) string {
 		parts = append(parts, "The last operations of these buckets, as far as "+node+" saw them, are on no node that is left: "+strings.Join(lost, ", ")+".")
 	}
 	if known > 0 {
-		parts = append(parts, fmt.Sprintf("%d %s everything that %s saw; what was written in the last five seconds before the loss may be missing.", known, plural(known, "bucket has", "buckets have"), node))
+		parts = append(parts, fmt.Sprintf("%d %s everything that %s saw; writes of the last five seconds before the loss may be missing.", known, plural(known, "bucket has", "buckets have"), node))
 	}
 	if len(unknown) > 0 {
 		parts = append(parts, "Nothing is known about "+join(unknown)+": "+node+" has seen no leader since its own start, or no node that is left lists what it has.")

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRescueLoss: what is known of a loss is told by bucket, and what is not known is said.
+// TestRescueLoss: a known loss is told by bucket, and an unknown one is said to be unknown.
 func TestRescueLoss(t *testing.T) {
 	t.Parallel()
 	v := with(lose(healthy(3, 3), "n2", "n3"), func(v *View) {
@@ -20,7 +20,7 @@ func TestRescueLoss(t *testing.T) {
 	got := LossSentences(v.From, RescueLoss(v))
 	for _, want := range []string{
 		"as far as n1 saw them, are on no node that is left: users 2 (of 1042).",
-		"2 buckets have everything that n1 saw; what was written in the last five seconds before the loss may be missing.",
+		"2 buckets have everything that n1 saw; writes of the last five seconds before the loss may be missing.",
 		"Nothing is known about room_keys and rooms_by_member: n1 has seen no leader since its own start",
 	} {
 		if !strings.Contains(got, want) {

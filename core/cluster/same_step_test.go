@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestOneStepIsSaidOnce: what a control plane still waits for is one incident, and one finding.
+// TestOneStepIsSaidOnce: a step that a control plane still waits for is one incident, and one
+// finding.
 func TestOneStepIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range judgedViews() {
