@@ -13,8 +13,8 @@ import (
 //go:embed feature_flags.json
 var featureFlags []byte
 
-// Flags are the targets that the project declares for a cluster. What is active
-// is what the operator started; a difference between the two is a note.
+// Flags are the targets that the project declares for a cluster. The active flags are
+// those that the operator started; a difference between the two is a note.
 type Flags struct {
 	BusAuth       core.BusAuth `json:"bus-auth"`
 	BusTLS        bool         `json:"bus-tls"`

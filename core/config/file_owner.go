@@ -10,10 +10,10 @@ import (
 	"unibus/core"
 )
 
-// readOwned reads a configuration file that only root and this user can
-// change: a user who can write it can add an operator. It holds no secret,
-// so others may read it. A link is followed, and what counts is the file behind it
-// and the directory where that file is; directories above are not looked at.
+// readOwned reads a configuration file that only root and this user can change: a user
+// who can write it can add an operator. It holds no secret, so others may read it. A
+// link is followed: the checks are of the file behind it and the directory where that
+// file is. Directories above are not looked at.
 func readOwned(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -39,7 +39,8 @@ func readOwned(file string) ([]byte, error) {
 	return data, nil
 }
 
-// checkFolder looks at the directory of the file itself: who can write there can put another file in its place.
+// checkFolder looks at the directory of the file itself: a user who can write there can put another file in its
+// place.
 func checkFolder(file string) error {
 	real, err := filepath.EvalSymlinks(file)
 	if err != nil {

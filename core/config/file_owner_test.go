@@ -9,8 +9,8 @@ import (
 	"unibus/core"
 )
 
-// TestFileThatOthersCanChangeIsRefused: who can write the file is an operator, so
-// its owner and mode count, and those of its directory.
+// TestFileThatOthersCanChangeIsRefused: a user who can write the file is an operator,
+// so its owner and mode count, and those of its directory.
 func TestFileThatOthersCanChangeIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

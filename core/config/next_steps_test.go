@@ -7,7 +7,7 @@ import (
 	"unibus/core"
 )
 
-// TestCertificateCommandNamesTheNode: what the configuration says stands in the command that it asks for.
+// TestCertificateCommandNamesTheNode: the command has the values of the configuration that asks for it.
 func TestCertificateCommandNamesTheNode(t *testing.T) {
 	t.Parallel()
 	for listen, host := range map[string]string{"192.0.2.7:6222": "192.0.2.7", "n7.example.org:6222": "n7.example.org", "0.0.0.0:6222": "HOST", "[::]:6222": "HOST", ":6222": "HOST"} {

@@ -35,7 +35,7 @@ type Node struct {
 
 	TLSFirst bool `toml:"tls-first,omitempty"` // the server says nothing in clear; clients must begin with TLS
 
-	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: what core/bus has
+	MaxConnections           int `toml:"max-connections,omitempty"`             // to this node in all; 0: the default of core/bus
 	MaxConnectionsPerAddress int `toml:"max-connections-per-address,omitempty"` // the same
 
 	MetricsListen string `toml:"metrics-listen,omitempty"` // host:port of metrics and health over HTTP; "": none

@@ -2,7 +2,8 @@ package config
 
 import "testing"
 
-// TestOperatorNamesKeepTheirJoiners: what a script or an emoji needs is accepted, what hides is not.
+// TestOperatorNamesKeepTheirJoiners: joiners that a script or an emoji needs are accepted, hidden
+// ones are not.
 func TestOperatorNamesKeepTheirJoiners(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{

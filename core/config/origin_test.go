@@ -60,7 +60,8 @@ func TestErrorsNameWhereTheValueIs(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTheNodeAreExplained: what a node finds wrong after the start is named likewise.
+// TestErrorsOfTheNodeAreExplained: an error that a node finds after the start names its setting
+// likewise.
 func TestErrorsOfTheNodeAreExplained(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "n.toml")

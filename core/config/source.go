@@ -32,7 +32,7 @@ const loadTries = 3
 // file that changes while it is read: half of a file may be a valid one, with fewer operators.
 func (s *Source) Load() (Node, error) {
 	for try := 1; ; try++ {
-		before := s.Fingerprint() // before: what is written meanwhile shows as a change
+		before := s.Fingerprint() // before: a write in between shows as a change
 		s.loaded.Store(&before)
 		n, from, err := load(s.File, s.Environ, s.Flags)
 		s.from.Store(&from)
@@ -86,8 +86,8 @@ func (s *Source) Path() string {
 	return environment(s.Environ)[envConfig]
 }
 
-// Fingerprint changes when the file does: its time and size, its content, and who may
-// change it. A file that cannot be read has one of its own.
+// Fingerprint changes when the file does: its time and size, its content, and its owner
+// and mode. A file that cannot be read has one of its own.
 func (s *Source) Fingerprint() string {
 	info, err := os.Stat(s.Path())
 	if err != nil {

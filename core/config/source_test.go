@@ -52,8 +52,8 @@ func TestPrintFollowsTheFile(t *testing.T) {
 
 func when() time.Time { return time.Unix(1_700_000_000, 0) }
 
-// TestLoadOfAFileThatChanges: what changed while it was read may be half of a file, and is
-// not used. Settle says when a file rests.
+// TestLoadOfAFileThatChanges: a file that changed while it was read may be half of one,
+// and is not used. Settle says when a file rests.
 func TestLoadOfAFileThatChanges(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "n.toml")

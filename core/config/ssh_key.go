@@ -15,8 +15,8 @@ func sshKeyTypes() []string {
 	return []string{"ssh-ed25519", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"}
 }
 
-// parseSSHKey reads the line of a file FILE.pub, and returns it without the comment. What was given is not
-// repeated: it may be a private key.
+// parseSSHKey reads the line of a file FILE.pub, and returns it without the comment. The error does not
+// repeat the text: it may be a private key.
 func parseSSHKey(line string) (string, error) {
 	if line == "" {
 		return "", nil

@@ -326,7 +326,7 @@ func printable(s string) bool {
 
 // checkAddress checks host:port; an empty host is every address, and only ports from minPort on are allowed.
 func checkAddress(name, addr string, minPort int) error {
-	if strings.Contains(addr, "@") { // it is not repeated: what is before the @ may be a password
+	if strings.Contains(addr, "@") { // it is not repeated: the part before the @ may be a password
 		return core.Errorf(core.KindInvalid, "--%s: there is a user name or a password before an @", name).WithNext("write host:port alone")
 	}
 	host, port, err := net.SplitHostPort(addr)

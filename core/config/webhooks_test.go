@@ -8,8 +8,8 @@ import (
 	"unibus/core"
 )
 
-// TestBadWebhooks: what cannot be sent to, or would be sent where it should not, is refused at the
-// start. The address is not repeated beyond its host: it may have a token in it.
+// TestBadWebhooks: an address that cannot be sent to, or must not be, is refused at the start. The
+// address is not repeated beyond its host: it may have a token in it.
 func TestBadWebhooks(t *testing.T) {
 	t.Parallel()
 	const secret = "T0KEN-in-the-path"
