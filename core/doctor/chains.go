@@ -16,7 +16,8 @@ const checkChains = "rows.chains"
 type VerifyChain func(room core.RoomID, proofs [][]byte) (statement uint64, err error)
 
 // checkMemberChains verifies what the members of each room signed. Rows are written while
-// it reads, so it looks again at what does not fit; what stays is a fault.
+// it reads, so it looks again at rows that do not fit; a difference that stays is a
+// fault.
 func checkMemberChains(ctx context.Context, from Rows, verify VerifyChain, l limits) Check {
 	var stays map[core.RoomID]string
 	for try := range l.reads {
@@ -43,7 +44,7 @@ func checkMemberChains(ctx context.Context, from Rows, verify VerifyChain, l lim
 	if c.State == Wrong {
 		c.Text = fmt.Sprintf("the members' statements of %d rooms are no signed chain", c.count())
 		c.Means = "the members' programs refuse them, and send nothing in such a room"
-		c.Next = fmt.Sprintf("see which statement it is, and who signed it; a backup from before has the rows: unibusd room get %s", rooms[0])
+		c.Next = fmt.Sprintf("see the statement and its signer; a backup from before has the rows: unibusd room get %s", rooms[0])
 	}
 	return c
 }

@@ -139,7 +139,7 @@ func namedDifferences(ctx context.Context, from Replicas, t core.Table, nodes []
 	return describe(c, t, slices.Sorted(maps.Keys(wrong)), undecided)
 }
 
-// describe says which nodes differ, and what to do about it.
+// describe names the nodes that differ, and the next step.
 func describe(c Check, t core.Table, wrong []string, undecided bool) Check {
 	names := strings.Join(wrong, ", ")
 	c.Text = fmt.Sprintf("the replica of %s on %s differs from the others in %s", t.Bucket(), names, rowsText(c.count()))

@@ -137,7 +137,7 @@ func checkReferences[ID ~string](name, what string, wanted map[ID]rowName, exist
 }
 
 // checkIndexRows compares the derived index with the members. A member is written before
-// its entry, so that differences are looked for again; what stays is a fault.
+// its entry, so that differences are looked for again; one that stays is a fault.
 func checkIndexRows(ctx context.Context, from Rows, l limits) Check {
 	var stays map[string]string
 	for try := range l.reads {
