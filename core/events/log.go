@@ -23,7 +23,7 @@ type Config struct {
 	Now      func() core.Millis
 	Story    *slog.Logger                                    // gets each change of the verdict, and each incident's beginning and end; nil: Logger
 	Logger   *slog.Logger                                    // nil: none
-	Tell     func(cluster.VerdictChange, []cluster.Incident) // gets each change of the verdict once in the cluster, and what is not over; nil: none. It must not wait
+	Tell     func(cluster.VerdictChange, []cluster.Incident) // gets each change of the verdict once in the cluster, with the open incidents; nil: none. It must not wait
 }
 
 // Log makes incidents of a node's observations, writes them where it is this node's turn, and

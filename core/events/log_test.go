@@ -207,8 +207,8 @@ func TestCauseThatIsFoundLater(t *testing.T) {
 	}
 }
 
-// TestStaleWriterWritesNothing: a node that has not read what another one wrote meanwhile is refused, and
-// what it wanted to write is there once.
+// TestStaleWriterWritesNothing: a node that has not read another one's latest record is refused, and its
+// own record is there once.
 func TestStaleWriterWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := testBus(t)
@@ -263,7 +263,7 @@ func TestIncidentOfAnotherWriter(t *testing.T) {
 	}
 }
 
-// TestWithoutQuorum: what happens while the stream has no leader is shown as far as the node knows, and
+// TestWithoutQuorum: while the stream has no leader, events are shown as far as the node knows, and
 // recorded afterward by whichever node leads. The first node by name tells webhooks.
 func TestWithoutQuorum(t *testing.T) {
 	t.Parallel()
@@ -314,7 +314,7 @@ func TestWithoutQuorum(t *testing.T) {
 	}
 }
 
-// TestDroppedIsSaid: what has no space in memory any more is counted in the stream.
+// TestDroppedIsSaid: events that no longer fit into memory are counted in the stream.
 func TestDroppedIsSaid(t *testing.T) {
 	t.Parallel()
 	a := newNode(t, testBus(t), "n1")

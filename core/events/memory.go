@@ -132,7 +132,7 @@ func (m *memory) linesBefore(at core.Millis, limit int) []cluster.Event {
 type Query struct {
 	Since  core.Millis `json:"since,omitempty"`  // 0: from the beginning
 	Before uint64      `json:"before,omitempty"` // 0: the newest page
-	After  uint64      `json:"after,omitempty"`  // follows: what was recorded or changed after this Updated, oldest first
+	After  uint64      `json:"after,omitempty"`  // follows: the events recorded or changed after this Updated, oldest first
 	Limit  int         `json:"limit,omitempty"`
 }
 

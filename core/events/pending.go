@@ -14,8 +14,8 @@ const (
 	maxPendingLines     = 1000
 	maxPendingIncidents = 100
 
-	// watchMargin is how long after it happened the writer may see something: what is older
-	// than its last record by this is written, or it did not see it.
+	// watchMargin is how long after it happened the writer may see something: an event that
+	// is older than its last record by this is written, or the writer did not see it.
 	watchMargin = 5 * time.Second
 	// lateAfter is how long a node that does not write waits for the writer to write what it saw.
 	lateAfter = 30 * time.Second
@@ -31,7 +31,7 @@ type pending struct {
 	dropped Dropped
 	watches map[string]watch // by run
 
-	// What the stream got lately: this node may see the same a moment later.
+	// Events that the stream got lately: this node may see the same a moment later.
 	knownLines []cluster.Event
 	knownEnded []cluster.Incident
 }

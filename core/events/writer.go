@@ -138,7 +138,7 @@ func (w *writer) whyIncomplete() string {
 	case !w.caughtUp:
 		return fmt.Sprintf("%s is still reading the history.", w.l.cfg.Node)
 	case w.noLeader != 0:
-		return fmt.Sprintf("The stream of events takes no records since %s: this is what %s knows, and what it has seen since then is recorded later.", w.noLeader.Time().Format(time.RFC3339), w.l.cfg.Node)
+		return fmt.Sprintf("The stream of events takes no records since %s: this is what %s knows, and it records later what it has seen since then.", w.noLeader.Time().Format(time.RFC3339), w.l.cfg.Node)
 	}
 	return ""
 }
