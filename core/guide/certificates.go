@@ -62,7 +62,7 @@ func certificates(c *checklist) {
 	}
 }
 
-// replaced says at the end what was verified, and what could not be.
+// replaced says at the end which steps were verified, and which could not be.
 func replaced(routes, bus *caUse) string {
 	text := ""
 	if len(routes.leaves) > 0 {

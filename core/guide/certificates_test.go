@@ -114,8 +114,8 @@ func certificateCases() []guideCase {
 	}
 }
 
-// TestRoundOfCertificates: what a round replaces stays what it is while the round goes on, and
-// the printed command goes on with it.
+// TestRoundOfCertificates: the set of files that a round replaces does not change while the
+// round goes on, and the printed command goes on with it.
 func TestRoundOfCertificates(t *testing.T) {
 	t.Parallel()
 	g, _ := Named("certificates")

@@ -130,10 +130,10 @@ func (g Guide) Fill(f Facts) Report {
 type checklist struct {
 	Facts
 	report Report
-	open   bool // a step is not done: what follows is for later
+	open   bool // a step is not done: later steps wait
 }
 
-// add appends a step. Behind one that is not done every step is for later, whatever was found.
+// add appends a step. Every step behind an open one waits, whatever was found.
 func (c *checklist) add(s Step, found State) {
 	if found == Next && s.node != "" && !c.open {
 		found = c.unlessUnderWay(&s)

@@ -361,7 +361,8 @@ func shown(r Report) string {
 	return out
 }
 
-// TestNothingIsAdvisedBehindAnOpenStep: one step is open, and what follows says nothing yet.
+// TestNothingIsAdvisedBehindAnOpenStep: one step is open, and the steps behind it advise nothing
+// yet.
 func TestNothingIsAdvisedBehindAnOpenStep(t *testing.T) {
 	t.Parallel()
 	for _, test := range cases() {

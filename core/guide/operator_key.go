@@ -10,8 +10,9 @@ import (
 	"unibus/core/cluster"
 )
 
-// operatorKeyLost makes every node refuse a key, and every configuration file forget it. What
-// was done with the key cannot be verified here: the end says how to read it.
+// operatorKeyLost makes every node refuse a key, and every configuration file forget it. The
+// guide cannot verify here what was done with the key: its end names the command that reads
+// it.
 func operatorKeyLost(c *checklist) {
 	seen := cluster.OperatorsOf(c.View)
 	lost, fault := lostOperator(seen, c.Args[0])

@@ -10,9 +10,9 @@ import (
 	"unibus/core/cluster"
 )
 
-// rescue goes on without a majority that is lost for good. What the operator alone can know
-// is typed: the name of each lost node, and how many are left. So no command of these two
-// steps can be copied as it stands.
+// rescue goes on without a majority that is lost for good. The operator types the facts
+// that no node can know: the name of each lost node, and how many are left. So no command
+// of these two steps can be copied as it stands.
 func rescue(c *checklist) {
 	silent, missing := c.silent(), c.missingReplicas()
 	switch hasQuorum := c.Meta.Online >= c.Meta.Needed; {
@@ -45,7 +45,7 @@ func rescue(c *checklist) {
 	case len(c.Removed) == 0:
 		c.report.Text = "A majority answers: there is nothing to rescue, and every replica holds the same rows."
 	default:
-		c.report.Text = "A majority answers, no lost node counts any more, and every replica holds the same rows. What only the lost nodes had is gone: see docs/operations/rescue.md."
+		c.report.Text = "A majority answers, no lost node counts any more, and every replica holds the same rows. Changes that only the lost nodes had are gone: see docs/operations/rescue.md."
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"unibus/core/doctor"
 )
 
-// TestNodeThatWasJustRestarted: what was heard of a node's last run counts for some seconds.
-// The guide asks the node itself, and tells the operator nothing twice.
+// TestNodeThatWasJustRestarted: answers of a node's last run count for some seconds. The
+// guide asks the node itself, and tells the operator nothing twice.
 func TestNodeThatWasJustRestarted(t *testing.T) {
 	t.Parallel()
 	restart, _ := Named("restart")

@@ -68,7 +68,7 @@ func userKeyCases() []guideCase {
 	}
 }
 
-// TestUserKeyOfAnError: what can pass by itself is waited for.
+// TestUserKeyOfAnError: after an error that can pass by itself, the guide waits.
 func TestUserKeyOfAnError(t *testing.T) {
 	t.Parallel()
 	for kind, waits := range map[core.Kind]bool{core.KindUnavailable: true, core.KindFailed: true, core.KindNotFound: false, core.KindInvalid: false} {
