@@ -113,7 +113,7 @@ func NodeCert(caDir, name string, hosts []string, outDir string) error {
 	return issue(tmpl, ca, caKey, filepath.Join(outDir, NodeCertFile), filepath.Join(outDir, NodeKeyFile))
 }
 
-// CertCommand is the command that makes a certificate for a node. What is not known stays a word in capitals.
+// CertCommand is the command that makes a certificate for a node. An unknown value stays a word in capitals.
 func CertCommand(node string, hosts []string) string {
 	return fmt.Sprintf("unibusd cert node --name %s --host %s --ca DIR --out DIR", cmp.Or(node, "NAME"), cmp.Or(strings.Join(hosts, ","), "HOST"))
 }

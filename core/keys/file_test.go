@@ -8,8 +8,8 @@ import (
 	"unibus/core/keys"
 )
 
-// TestReplace: a file is replaced as a whole and for its owner alone, and what a
-// crash left is cleared away, nothing else.
+// TestReplace: a file is replaced as a whole and for its owner alone, and the temporary
+// file of a crash is deleted, nothing else.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -16,7 +16,7 @@ import (
 	"unibus/core"
 )
 
-// maxKeyFile is more than any key file holds, in bytes; what is beyond it is not read.
+// maxKeyFile is more than any key file holds, in bytes; bytes beyond it are not read.
 const maxKeyFile = 64 << 10
 
 // Identity is a user's or an operator's nkey, able to sign. The zero Identity

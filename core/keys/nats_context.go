@@ -16,7 +16,8 @@ import (
 	"unibus/core"
 )
 
-// Context is what unibus takes from a context of the NATS CLI; what the context does not say is empty.
+// Context has the fields that unibus takes from a context of the NATS CLI; a field that the context
+// lacks is empty.
 type Context struct {
 	Servers  []string // URLs
 	Seed     string   // the nkey's seed file
