@@ -234,7 +234,8 @@ func TestScrapesAreBounded(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreBounded: whoever opens connections and says nothing takes none of the bus's.
+// TestConnectionsAreBounded: a client that opens connections and sends nothing takes none of the
+// bus's.
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	addr := open(t, Sample{}, nil)

@@ -59,7 +59,8 @@ type writer struct {
 }
 
 // put writes one metric; labels are names and values by turns. Names of servers come from
-// outside: two that are the same make one series, and what is not UTF-8 is replaced.
+// outside: two that are the same make one series, and bytes that are not UTF-8 are
+// replaced.
 func (w writer) put(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
 	var names, values []string
 	for i := 0; i < len(labels); i += 2 {
@@ -92,7 +93,7 @@ func (w writer) flag(name, help string, is bool, labels ...string) {
 // verdict has no text of a finding: texts change all the time, and each would be a series of its own.
 func (w writer) verdict(j cluster.Judgment) {
 	levels := map[cluster.Level]float64{cluster.Healthy: 0, cluster.Degraded: 1, cluster.Critical: 2}
-	w.gauge("verdict", "What this node's status says of the cluster: 0 healthy, 1 degraded, 2 critical.", levels[j.Verdict])
+	w.gauge("verdict", "This node's view of the cluster: 0 healthy, 1 degraded, 2 critical.", levels[j.Verdict])
 	type finding struct {
 		level cluster.Level
 		about string
@@ -188,7 +189,7 @@ func (w writer) files(i cluster.Info) {
 	}
 	for _, d := range i.DiskComparison.Disks {
 		w.gauge("disk_free_bytes", "Bytes that the node may still write.", float64(d.Free), "path", d.Path)
-		w.gauge("disk_total_bytes", "Those, and what is used.", float64(d.Total), "path", d.Path)
+		w.gauge("disk_total_bytes", "Those, and the space in use.", float64(d.Total), "path", d.Path)
 	}
 }
 
