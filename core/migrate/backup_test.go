@@ -22,8 +22,8 @@ func listFiles(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestKillDuringBackup leaves part of the control plane in a file: whatever the
-// operator does next removes it.
+// TestKillDuringBackup leaves part of the control plane in a file: the operator's next
+// command removes it, whichever it is.
 func TestKillDuringBackup(t *testing.T) {
 	t.Parallel()
 	for _, noBackup := range []bool{false, true} {

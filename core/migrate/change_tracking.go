@@ -9,9 +9,9 @@ import (
 	"unibus/core"
 )
 
-// backupUnchanged reports whether the backup still is, byte for byte, what was
-// verified. Only then do the tracked keys name everything that the target may
-// lack. It runs before the fence, because it reads the whole file.
+// backupUnchanged reports whether the backup still is, byte for byte, the verified one.
+// Only then do the tracked keys name everything that the target may lack. It runs
+// before the fence, because it reads the whole file.
 func (j *Job) backupUnchanged() bool {
 	b := j.Status().Backup
 	if j.Status().Options.NoBackup || b.Path == "" {

@@ -94,7 +94,7 @@ func TestAbortForgetsTheNotes(t *testing.T) {
 	}
 }
 
-// What the refusal says leads out of it.
+// The refusal names a next step that works.
 func TestDamagedTrackingStopsTheMigration(t *testing.T) {
 	t.Parallel()
 	w, j, n := newVerifiedTracking(t)

@@ -79,8 +79,8 @@ func (f sizedTarget) Nodes(ctx context.Context, t core.Table) ([]string, error) 
 	return f.nodes, nil
 }
 
-// TestRepeatedRunNeedsLessRoom: of the four megabytes that the first run may
-// take on a node, what it left there is not written again.
+// TestRepeatedRunNeedsLessRoom: the first run may take four megabytes on a node, and
+// rows that it left there are not written again.
 func TestRepeatedRunNeedsLessRoom(t *testing.T) {
 	t.Parallel()
 	all, unknown := []string{"n1", "n2", "n3"}, core.Errorf(core.KindUnavailable, "nobody knows")
@@ -154,7 +154,8 @@ func TestEstimateIsShown(t *testing.T) {
 	}
 }
 
-// TestGroupsMustBeWell: what passes by itself is waited for, what stays is a problem.
+// TestGroupsMustBeWell: preflight waits for a fault that passes by itself; one that stays is a
+// problem.
 func TestGroupsMustBeWell(t *testing.T) {
 	t.Parallel()
 	bad := []core.Problem{{Text: "users has no leader", Next: "wait"}}

@@ -259,7 +259,7 @@ func TestFileThatCannotBeReadStopsTheMove(t *testing.T) {
 	}
 }
 
-// TestSourceErrorNamesTheSource: what is wrong with the source is said of the source.
+// TestSourceErrorNamesTheSource: an error of the source names the source.
 func TestSourceErrorNamesTheSource(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 5)
@@ -396,7 +396,7 @@ func TestDivergenceCountsMatchMaps(t *testing.T) {
 	})
 }
 
-// TestAppendLimitedKeepsFew: what is named is bounded while it is gathered, not only in the end.
+// TestAppendLimitedKeepsFew: the list is bounded while it is gathered, not only in the end.
 func TestAppendLimitedKeepsFew(t *testing.T) {
 	t.Parallel()
 	var keys []string

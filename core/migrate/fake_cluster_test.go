@@ -32,7 +32,7 @@ type fakeCluster struct {
 	sequences         map[core.Table]map[string]uint64 // when each key of the target was last put or removed
 	lastSequence      uint64
 	internalKeys      int                              // keys of the mechanism, all written again after any verification
-	replicaOverrides  map[string]map[core.Table]tables // by node: what its replica has instead
+	replicaOverrides  map[string]map[core.Table]tables // by node: the rows that its replica has instead
 	authority         core.Authority
 	authorityRevision uint64
 	record            []byte

@@ -84,8 +84,8 @@ func (r *replicaComparison) addLostKeys(n int) {
 	}
 }
 
-// setDigest sets the source's digest on a replica without differences: what was
-// verified, plus the changes since, is the source.
+// setDigest sets the source's digest on a replica without differences: the verified
+// rows, plus the changes since, are the source.
 func (r *replicaComparison) setDigest(c tableChanges) {
 	if len(r.missing)+len(r.different)+len(r.extra) == 0 {
 		r.digest = c.source

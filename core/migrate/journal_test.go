@@ -102,8 +102,8 @@ func TestDamagedJournalStopsOpen(t *testing.T) {
 	}
 }
 
-// TestJournalSyncFails: the file is replaced, and its directory cannot be put on
-// disk. What the caller was told has failed is not read later; it can be done again.
+// TestJournalSyncFails: the file is replaced, and its directory cannot be put on disk.
+// A write that was reported as failed is not read later; it can be done again.
 func TestJournalSyncFails(t *testing.T) {
 	t.Parallel()
 	for _, first := range []bool{true, false} {

@@ -66,7 +66,7 @@ func hold(rows int) string {
 	return fmt.Sprintf("%d rows hold something", rows)
 }
 
-// notesOf is what an operator should know, and what stops nothing.
+// notesOf is information for the operator that stops nothing.
 func notesOf(left []core.Leftover, ignored []string, odd []core.OddTimes, path string) []core.Problem {
 	var out []core.Problem
 	for _, l := range left {

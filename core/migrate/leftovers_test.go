@@ -16,7 +16,8 @@ func leftovers(t *testing.T) *fakeCluster {
 	return w
 }
 
-// TestLeftoversAreNamed: what holds rows and is not migrated stops the migration until it is named; the rest is a note.
+// TestLeftoversAreNamed: a table or column that has rows and is not migrated stops the migration until it is named; the
+// rest is a note.
 func TestLeftoversAreNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -56,8 +57,8 @@ func TestLeftoversAreNamed(t *testing.T) {
 	}
 }
 
-// TestLeftoversOfLater: what is written to a column of the owner's after preflight is looked for before the cutover,
-// before the file is fenced and again behind the fence, which does not keep tables of the owner's from being written.
+// TestLeftoversOfLater: writes to a column of the owner's after preflight are looked for before the cutover, before
+// the file is fenced and again behind the fence, which does not keep tables of the owner's from being written.
 func TestLeftoversOfLater(t *testing.T) {
 	t.Parallel()
 	for name, when := range map[string]string{"before the fence": "", "behind the fence": "fence"} {

@@ -50,7 +50,7 @@ func (j *Job) restartFromPreflight(st Status) error {
 		*s = st
 		s.State, s.Running, s.Paused, s.Verified, s.ComparedAt, s.Aborting = StatePreflight, false, false, false, 0, ""
 		s.Progress, s.Buckets, s.Backup, s.Rate, s.LeftMS = nil, nil, Backup{}, 0, 0
-		s.Error = core.Errorf(core.KindUnavailable, "%s was in %s when it lost its data directory; what was copied is in KV and is not served", j.cfg.Node, was).
+		s.Error = core.Errorf(core.KindUnavailable, "%s was in %s when it lost its data directory; the rows that it copied are in KV and are not served", j.cfg.Node, was).
 			WithNext("give %s its SQLite file again; then start again with `unibusd migration resume`, or remove what was copied with `unibusd migration abort`", j.cfg.Node)
 	}, func(e *Entry) { e.Checkpoint, e.Marks = nil, nil })
 }

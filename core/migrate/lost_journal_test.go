@@ -198,7 +198,7 @@ func encoded(t *testing.T, st Status) []byte {
 	return data
 }
 
-// TestRestartKeepsANewerRecord: what this node did once is not what the cluster does.
+// TestRestartKeepsANewerRecord: this node's earlier step is not the cluster's present one.
 func TestRestartKeepsANewerRecord(t *testing.T) {
 	t.Parallel()
 	w := newFakeCluster(t, 3)

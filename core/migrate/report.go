@@ -65,8 +65,8 @@ func (r *report) item(format string, args ...any) { fmt.Fprintf(r, "  "+format+"
 
 func (r *report) head(format string, args ...any) { fmt.Fprintf(r, "\n"+format+"\n", args...) }
 
-// Report is the status as text that an operator can read and save: what was
-// migrated, from where, how long it took, what was compared and what differed.
+// Report is the status as text that an operator can read and save: the migrated rows,
+// their source, the duration, the comparisons and their differences.
 func (s Status) Report(now time.Time) string {
 	var r report
 	r.WriteString("unibus: report of a migration from SQLite to KV\n\n")

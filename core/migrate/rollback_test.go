@@ -62,7 +62,7 @@ func TestRollbackBringsBackWhatWasWrittenSince(t *testing.T) {
 	}
 }
 
-// TestRollbackGivesUpWithoutLoss: what fails before the CAS leaves KV serving, open, one generation later.
+// TestRollbackGivesUpWithoutLoss: a failure before the CAS leaves KV serving, open, one generation later.
 func TestRollbackGivesUpWithoutLoss(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"shut", "export", "file create", "file put", "file finish", "leak"} {
@@ -206,7 +206,8 @@ func TestAbortOfARollback(t *testing.T) {
 	}
 }
 
-// TestRollbackKeepsAnExistingFile: what took the name of the new file meanwhile is not removed.
+// TestRollbackKeepsAnExistingFile: a file that took the name of the new one meanwhile is not
+// removed.
 func TestRollbackKeepsAnExistingFile(t *testing.T) {
 	t.Parallel()
 	w, j, g := newSoaking(t)

@@ -320,8 +320,8 @@ type failer interface {
 	Errorf(string, ...any)
 }
 
-// TestEveryValueThatPassesComesBack: whatever is in the cells of a file of any version, preflight names it, or it goes
-// into KV and comes back by rollback, backup and restore, byte for byte.
+// TestEveryValueThatPassesComesBack: preflight names a value in a file of any version, or the value goes into KV and
+// comes back by rollback, backup and restore, byte for byte.
 func TestEveryValueThatPassesComesBack(t *testing.T) {
 	t.Parallel()
 	target := oneServer(t)
