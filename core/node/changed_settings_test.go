@@ -16,9 +16,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestChangedSettings: what the configuration file says and the running node does not do is
-// said, and so is a log that goes to a deleted file. A list of removed operators that was
-// deleted is written again, because a start without it would admit them.
+// TestChangedSettings: a setting that the configuration file has and the running node does
+// not is reported, and so is a log that goes to a deleted file. A list of removed operators
+// that was deleted is written again, because a start without it would admit them.
 func TestChangedSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

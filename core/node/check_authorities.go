@@ -60,7 +60,7 @@ func exchanged(cfg config.Node, authorities []*x509.Certificate) string {
 	return fmt.Sprintf("; it has signed %s, the one of --tls-cert: the two pairs of files may be exchanged", cfg.TLSCert)
 }
 
-// routeAuthorities are the CAs of the routes; what is wrong with their file is said elsewhere.
+// routeAuthorities are the CAs of the routes; another check reports faults of their file.
 func routeAuthorities(cfg config.Node) []*x509.Certificate {
 	if cfg.RouteTLSCA == "" {
 		return nil

@@ -22,7 +22,7 @@ type dataIDs struct {
 
 	mu    sync.Mutex
 	known map[string]knownData // by node
-	back  map[string]bool      // nodes that were seen last with an earlier id: what they had is there
+	back  map[string]bool      // nodes that were seen last with an earlier id: their data is there
 }
 
 // knownData is what is known of one node's data directory.

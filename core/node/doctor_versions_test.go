@@ -9,7 +9,7 @@ import (
 	"unibus/core/doctor"
 )
 
-// TestDoctorComparesVersions: what status says about versions, the doctor says too.
+// TestDoctorComparesVersions: the doctor says the same of versions as status.
 func TestDoctorComparesVersions(t *testing.T) {
 	t.Parallel()
 	at := func(name, version string, p core.Protocols) cluster.Node {

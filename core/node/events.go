@@ -47,7 +47,7 @@ func (n *Node) openEvents(ctx context.Context) error {
 }
 
 // unfilteredLog is the node's log without the filter of repeated lines: a verdict that is the same as
-// a minute ago is told again, and what flaps is damped before.
+// a minute ago is told again, and a verdict that comes and goes is damped before.
 func (n *Node) unfilteredLog() *slog.Logger { return n.cfg.Log.With("node", n.cfg.Name) }
 
 func (n *Node) closeEvents(context.Context) error {

@@ -22,9 +22,10 @@ import (
 // growthRows is the most rows that BenchmarkGrowth goes to.
 var growthRows = flag.Int("growth-rows", 100_000, "rows up to which BenchmarkGrowth goes")
 
-// BenchmarkGrowth moves a thousand rows, ten thousand and so on into three and into five
-// nodes, all of them in this process, and then uses the cluster: what costs more with more
-// rows, and what does not. A row is a user, a room, a member or a key.
+// BenchmarkGrowth migrates a thousand rows, ten thousand and so on into three and into
+// five nodes, all of them in this process, and then uses the cluster: it shows which
+// figures grow with the rows, and which do not. A row is a user, a room, a member or a
+// key.
 func BenchmarkGrowth(b *testing.B) {
 	for _, nodes := range []int{3, 5} {
 		for rows := 1000; rows <= *growthRows; rows *= 10 {

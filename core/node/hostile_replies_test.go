@@ -231,7 +231,7 @@ func attack(nc *nats.Conn, sign func(*nats.Msg) error, subject, place string) er
 }
 
 // signerOf signs what only reads, so that it is not refused for its signature before its
-// reply subject is used. What changes something is sent unsigned.
+// reply subject is used. Requests that change something are sent unsigned.
 func signerOf(as *binding.Binding, subject string) func(*nats.Msg) error {
 	verb := admin.Verb(subject[strings.LastIndex(subject, ".")+1:])
 	rule, known := admin.Rules()[verb]
@@ -446,7 +446,7 @@ func messages(ctx context.Context, js jetstream.JetStream, info *jetstream.Strea
 }
 
 // unchanged compares two states. The nodes themselves go on with the events, so that of those
-// only what was there before has to be the same, and what came after has to be the nodes'.
+// only the earlier ones have to be the same, and later ones have to be the nodes'.
 func (w *hostileWorld) unchanged(t *testing.T, before map[string]string) {
 	t.Helper()
 	after := w.state(t)

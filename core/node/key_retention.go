@@ -42,7 +42,7 @@ func (n *Node) closeKeyRetention(context.Context) error {
 }
 
 // deleteOldKeys makes one pass. It reads without a proof, which would be a write: a view
-// that is behind leads to fewer deletions. What fails is left to the next pass.
+// that is behind leads to fewer deletions. A failed deletion is left to the next pass.
 func (n *Node) deleteOldKeys(ctx context.Context, now time.Time) {
 	deleted := 0
 	for ctx.Err() == nil {

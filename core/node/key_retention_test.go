@@ -10,7 +10,7 @@ import (
 )
 
 // TestOldKeysAreDeleted: a node deletes the boxes of epochs that were over for 30 days, on
-// either store, and on a cluster so that every node sees it. What is younger stays.
+// either store, and on a cluster so that every node sees it. Younger boxes stay.
 func TestOldKeysAreDeleted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

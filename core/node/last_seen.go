@@ -27,7 +27,7 @@ const (
 	seenFileMagic  = "unibus last seen 1\n"
 )
 
-// lastSeen records when users had a session last. An admission costs an entry of a map in
+// lastSeen records the time of each user's last session. An admission costs an entry of a map in
 // memory; the record is written at long intervals, a part at a time. No decision depends on it.
 type lastSeen struct {
 	record  core.LastSeen
@@ -39,7 +39,7 @@ type lastSeen struct {
 func (n *Node) openLastSeen(context.Context) error {
 	l := &n.lastSeen
 	if err := l.readFile(n.lastSeenPath()); err != nil {
-		n.log.Warn("the file of when users had a session last cannot be read; it is written anew", "file", n.lastSeenPath(), "error", err)
+		n.log.Warn("the file of the times of the last sessions cannot be read; the node writes it anew", "file", n.lastSeenPath(), "error", err)
 	}
 	if n.cfg.Clustered() {
 		l.bucket = kv.NewLastSeen(kv.LastSeenConfig{
@@ -63,7 +63,7 @@ func (n *Node) closeLastSeen(context.Context) error {
 	ctx, cancel := context.WithTimeout(context.Background(), seenStopWithin)
 	defer cancel()
 	if err := l.exchange(ctx, n.lastSeenPath(), true, core.MillisOf(time.Now())); err != nil {
-		n.log.Info("when users had a session last was not saved before the stop", "error", err)
+		n.log.Info("the times of the last sessions were not saved before the stop", "error", err)
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (n *Node) runLastSeen(ctx context.Context) {
 func (n *Node) saveLastSeen(ctx context.Context, write bool) {
 	n.markSeen()
 	if err := n.lastSeen.exchange(ctx, n.lastSeenPath(), write, core.MillisOf(time.Now())); err != nil && ctx.Err() == nil {
-		n.log.Warn("when users had a session last cannot be saved now; it is tried again", "error", err)
+		n.log.Warn("the times of the last sessions cannot be saved now; the node tries again", "error", err)
 	}
 }
 
@@ -184,7 +184,7 @@ func (l *lastSeen) readFile(path string) error {
 	return nil
 }
 
-// LastSeen is the record of when users had a session last: of this node's until now, of other
+// LastSeen has the time of each user's last session: of this node's until now, of other
 // nodes' as they last wrote it.
 func (v clusterView) LastSeen() *core.LastSeen {
 	v.n.markSeen()

@@ -34,8 +34,8 @@ func seenAs(t *testing.T, cl *admin.Client, id keys.Identity, want bool) admin.U
 	return out
 }
 
-// TestLastSeenInACluster: what one node saw every node knows, also after all of them were
-// restarted; the internal bucket gets the replicas that the others get.
+// TestLastSeenInACluster: every node knows the times that one node saw, also after all of
+// them were restarted; the internal bucket gets the replicas that the others get.
 func TestLastSeenInACluster(t *testing.T) {
 	t.Parallel()
 	ana, ben := nodetest.Identity(t), nodetest.Identity(t)

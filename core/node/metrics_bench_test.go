@@ -42,8 +42,8 @@ func anyUser() string {
 }
 
 // BenchmarkScrape measures the processor time of one scrape, the reader's part included, in a
-// cluster of three nodes, all of them in this process. What the same cluster uses while
-// nobody scrapes is taken away.
+// cluster of three nodes, all of them in this process. The time that the same cluster uses
+// without a scrape is subtracted.
 func BenchmarkScrape(b *testing.B) { measureScrapes(b, func(*nodetest.Cluster) {}) }
 
 func measureScrapes(b *testing.B, fill func(*nodetest.Cluster)) {

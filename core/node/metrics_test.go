@@ -100,7 +100,7 @@ func metered(t testing.TB, cfg nodetest.Config) (*nodetest.Cluster, string) {
 	return c, c.Nodes[0].MetricsAddr()
 }
 
-// TestMetricsFollowTheCluster: what a node says to monitoring is what is, in every state.
+// TestMetricsFollowTheCluster: a node's metrics show the true state, in every state.
 func TestMetricsFollowTheCluster(t *testing.T) {
 	t.Parallel()
 	c, addr := metered(t, nodetest.Config{})
@@ -256,7 +256,7 @@ type alertRules struct {
 }
 
 // fire fails unless exactly these alerts fire a quarter of an hour after a healthy node became
-// what the scrape says. What was counted meanwhile goes on each minute.
+// what the scrape says. Counters that rose meanwhile go on each minute.
 func (r alertRules) fire(now scrape, want ...string) {
 	r.t.Helper()
 	rules, err := filepath.Abs("../../docs/monitoring/alerts.yml")

@@ -53,7 +53,7 @@ type Node struct {
 
 	started time.Time
 
-	// The bus, and what admits to it.
+	// The bus, and the parts that decide whom it admits.
 	lock        *directoryLock
 	journal     *migrate.FileJournal
 	identities  identities

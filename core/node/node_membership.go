@@ -19,7 +19,7 @@ import (
 // nodeMembership adds and removes nodes for the operators' service.
 type nodeMembership struct{ n *Node }
 
-// size is how many nodes the cluster has: those configured, and what commands changed since.
+// size is how many nodes the cluster has: those configured, as commands changed them since.
 func (n *Node) size() int {
 	if n.observer == nil { // nothing was observed yet
 		return n.cfg.Size()

@@ -86,7 +86,7 @@ func TestOperatorAsksForANewKey(t *testing.T) {
 		t.Errorf("the audit has %+v", r)
 	}
 
-	// What bob's program does on hearing it.
+	// bob's program does this when it hears of the epoch.
 	fine[core.Room](t)(bob.Rekey(ctx, recordOf(room, "00000000000000a2"), boxesFor(ann, bob)))
 	waitFor(t, "another node's view to be of the new epoch", func() bool {
 		d := fine[admin.RoomDetail](t)(c.Client(1, c.Viewer).RoomGet(ctx, "plans"))

@@ -74,7 +74,8 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 	}
 }
 
-// TestLinesThatDifferAreLogged: what names another node, address, key or file is another line.
+// TestLinesThatDifferAreLogged: a line that names another node, address, key or file is another
+// line.
 func TestLinesThatDifferAreLogged(t *testing.T) {
 	t.Parallel()
 	r := newRepeatTest()
@@ -102,7 +103,7 @@ func TestLinesThatDifferAreLogged(t *testing.T) {
 	}
 }
 
-// TestTheSameInOtherWords: what differs in counters, ports and times alone is the same line.
+// TestTheSameInOtherWords: lines that differ in counters, ports and times alone are the same line.
 func TestTheSameInOtherWords(t *testing.T) {
 	t.Parallel()
 	for _, pair := range [][2]string{
@@ -131,7 +132,7 @@ func TestTheSameInOtherWords(t *testing.T) {
 	}
 }
 
-// TestQuietLinesAreNewAgain, and what was omitted is told though the line came no more.
+// TestQuietLinesAreNewAgain, and the number of omitted lines is told though the line came no more.
 func TestQuietLinesAreNewAgain(t *testing.T) {
 	t.Parallel()
 	r := newRepeatTest()
@@ -262,8 +263,8 @@ func TestPersistentErrorsAreReported(t *testing.T) {
 	t.Errorf("no finding among %+v", cluster.Judge(v, r.now).Findings)
 }
 
-// TestErrorIsOverSoon: what came every second is over after some seconds. What comes in bursts
-// is not over between two of them.
+// TestErrorIsOverSoon: an error that came every second is over after some seconds. An error
+// that comes in bursts is not over between two of them.
 func TestErrorIsOverSoon(t *testing.T) {
 	t.Parallel()
 	r := newRepeatTest()
@@ -291,8 +292,8 @@ func TestErrorIsOverSoon(t *testing.T) {
 	}
 }
 
-// TestErrorsOfTwoTimesAreNotOne: one line long ago is not the beginning of what comes now,
-// and what comes once a minute is not over after some seconds.
+// TestErrorsOfTwoTimesAreNotOne: one line long ago is not the beginning of the lines that
+// come now, and a line that comes once a minute is not over after some seconds.
 func TestErrorsOfTwoTimesAreNotOne(t *testing.T) {
 	t.Parallel()
 	r := newRepeatTest()

@@ -146,7 +146,7 @@ func TestRollbackLosesNothing(t *testing.T) {
 	}
 	checkFile(t, st.Export.Path, 32, 3) // a user has an end
 
-	// What came back is moved again like any other file.
+	// The restored file is migrated again like any other one.
 	if st = move(t, c, cl, st.Export.Path, true); st.Error != nil {
 		t.Fatal(st.Error)
 	}
@@ -234,8 +234,8 @@ func answers(ctx context.Context, c *nodetest.Cluster, i int) []truth {
 			broken = true
 			continue
 		}
-		// The answer was decided somewhere between the question and now; what
-		// holds at both ends of a stretch of equal answers holds throughout.
+		// The answer was decided somewhere between the question and now; a fact that
+		// holds at both ends of a run of equal answers holds throughout.
 		if n := len(out); n > 0 && out[n-1].backend == backend && !broken {
 			out[n-1].to = begun
 			continue

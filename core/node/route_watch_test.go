@@ -28,8 +28,8 @@ func TestRouteWatchKeepsNames(t *testing.T) {
 	}
 }
 
-// TestRouteWatchDoesNotVouchForASilentNode: what was found before a node fell silent
-// says nothing about why it did.
+// TestRouteWatchDoesNotVouchForASilentNode: probes from before a node fell silent say
+// nothing about the reason.
 func TestRouteWatchDoesNotVouchForASilentNode(t *testing.T) {
 	t.Parallel()
 	w := newRouteWatch("n1", nil)

@@ -44,7 +44,7 @@ func TestScaleRaisesInternalBuckets(t *testing.T) {
 }
 
 // TestReplicasAreLowered from five to three and to one and up again: no row is lost, and
-// what changes need keeps three. It is refused while a node is down.
+// buckets that changes need keep three. It is refused while a node is down.
 func TestReplicasAreLowered(t *testing.T) {
 	t.Parallel()
 	c, cl := fiveNodes(t, 1)

@@ -16,8 +16,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestSessionsOfEveryNode: who is connected where, page after page; one session ends by its id,
-// a user's all by the key, and what is gone is said to be gone.
+// TestSessionsOfEveryNode: the list has the users of each node, page after page; one session
+// ends by its id, a user's all by the key, and a session that is gone is said to be gone.
 func TestSessionsOfEveryNode(t *testing.T) {
 	t.Parallel()
 	ana, ben := nodetest.Identity(t), nodetest.Identity(t)

@@ -14,7 +14,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// thief holds one stolen key, and what can be tried with it.
+// thief holds one stolen key, and tries every use of it.
 type thief struct {
 	t      *testing.T
 	c      *nodetest.Cluster

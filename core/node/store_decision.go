@@ -36,7 +36,7 @@ type kvState struct {
 	guardsFor *core.Authority // it serves, with the guards opened for this authority; nil: it does not serve
 }
 
-// decision is what this node serves, and what has to be done before it can serve more.
+// decision is the store that this node serves, and the steps before it can serve more.
 type decision struct {
 	backend   core.Backend // BackendNone: nothing
 	reason    *core.Error  // why nothing; nil otherwise

@@ -8,7 +8,8 @@ import (
 	"unibus/core/migrate"
 )
 
-// row is one row of the table in ARCHITECTURE.md: when it applies, and what the node serves then.
+// row is one row of the table in ARCHITECTURE.md: its condition, and the store that the node serves
+// then.
 type row struct {
 	name    string
 	applies func(in decisionInputs, a *core.Authority) bool

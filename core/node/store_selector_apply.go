@@ -198,7 +198,7 @@ func (s *storeSelector) withdraw(reason *core.Error) {
 	s.triggerRefresh()
 }
 
-// triggerRefresh has the observer look at once: what this node serves has changed.
+// triggerRefresh has the observer look at once: this node serves another store now.
 func (s *storeSelector) triggerRefresh() {
 	if s.n.observer != nil {
 		s.n.observer.Refresh()

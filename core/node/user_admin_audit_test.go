@@ -32,9 +32,9 @@ func recordsOf(t *testing.T, cl *admin.Client, key string, want int) (out []admi
 	return out
 }
 
-// TestUserAdminsAreInTheAudit: what a user-admin changes in users, and in a room and its
-// members, has an intent and an outcome under the user-admin's own key. What other users do
-// has none, and neither has what is refused.
+// TestUserAdminsAreInTheAudit: a user-admin's change of users, or of a room and its
+// members, has an intent and an outcome under the user-admin's own key. Other users'
+// actions have none, and neither have refused ones.
 func TestUserAdminsAreInTheAudit(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})
