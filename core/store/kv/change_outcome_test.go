@@ -70,7 +70,7 @@ func (f changeFixture) keys() []core.SealedKey {
 }
 
 // changes are calls of the methods of core.Store that change something, by their names.
-// What follows a blank is a way of its own through the method.
+// A word after a blank names one code path through the method.
 func (f changeFixture) changes() map[string]func(context.Context, core.Store) error {
 	type call = func(context.Context, core.Store) error
 	return map[string]call{

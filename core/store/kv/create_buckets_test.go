@@ -7,7 +7,7 @@ import (
 	"unibus/core/jsapi"
 )
 
-// What Make made has its replicas from the beginning, and what was there is left as it is.
+// New buckets have all replicas from the beginning, and existing ones are left as they are.
 func TestMakeGivesNewBucketsTheirReplicas(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

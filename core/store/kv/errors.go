@@ -57,7 +57,7 @@ func unknownOutcome(err error, doing string) error {
 }
 
 // notProven is the error of a barrier. That is a write of this node's own, which changes
-// nothing: its key and what became of it say nothing to the caller, who wants to read.
+// nothing: its key and outcome say nothing to the caller, who wants to read.
 func notProven(err error, bucket string) error {
 	e := core.AsError(explain(err, "proving that "+bucket+" is current"))
 	if e == nil || e.Kind != core.KindUnavailable {

@@ -110,7 +110,7 @@ func (s *Store) readRest(ctx context.Context, x map[core.Table]*tableExport) err
 	return err
 }
 
-// keyChains collects, while the sealed keys are read, what leads from one epoch to the
+// keyChains collects, while the sealed keys are read, the links from each epoch to the
 // one before it.
 type keyChains struct {
 	c       recordChains

@@ -260,8 +260,8 @@ func checkReferences(t *testing.T, out map[core.Table][]core.Row) {
 	}
 }
 
-// TestExportRowsOfADeposedLeader: it answers for a while without the writes since.
-// What lacks the guard that this node has seen is not taken for the whole.
+// TestExportRowsOfADeposedLeader: it answers for a while without the writes since. An
+// export without the guard that this node has seen is refused as incomplete.
 func TestExportRowsOfADeposedLeader(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).openWith(t, 0, Config{Replicas: 1, Timeout: time.Second})

@@ -6,9 +6,9 @@ import (
 	"unibus/core"
 )
 
-// exportFromWatch reads by another way than ExportRows what counts: what lost rekeys left behind does not.
-// Rooms are read before keys: what a room leads to was written before it was
-// moved there, so no room comes without its keys.
+// exportFromWatch reads the rows that count, by another way than ExportRows: rows that lost rekeys left
+// behind do not count. Rooms are read before keys: the keys of an epoch are written before the room is set
+// to it, so no room comes without its keys.
 func exportFromWatch(ctx context.Context, s *Store) (core.Snapshot, error) {
 	var out core.Snapshot
 	var err error
@@ -62,7 +62,7 @@ func addKeys(out *core.Snapshot, rows []core.Row) error {
 	return nil
 }
 
-// rows collects a table, for what holds all of it anyway.
+// rows collects a table, for a caller that holds all of it anyway.
 func (s *Store) rows(ctx context.Context, t core.Table, q scan) (rows []core.Row, err error) {
 	err = s.eachRow(ctx, t, q, func(r core.Row) error {
 		rows = append(rows, r)

@@ -25,7 +25,8 @@ func sortedPairs(s *sorter) (out []string, err error) {
 	return out, err
 }
 
-// Whatever comes, in whatever order and however little fits into memory, the newest of each key comes out, in order.
+// The newest value of each key comes out, in order, whatever the order of the input and however little fits into
+// memory.
 func TestSorterAgainstAMap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -95,7 +96,7 @@ func TestSorterSpillsNothingThatFits(t *testing.T) {
 	}
 }
 
-// What comes in key order, as a copy wrote it, is one run however much it is.
+// Records that come in key order, as a copy wrote them, are one run, however many they are.
 func TestSorterProlongsARun(t *testing.T) {
 	t.Parallel()
 	s := newSorter(t.TempDir(), 4000)

@@ -81,7 +81,7 @@ func TestLastSeenOfManyNodes(t *testing.T) {
 	}
 }
 
-// TestLastSeenPartIsDamaged: what cannot be read is written anew.
+// TestLastSeenPartIsDamaged: a part that cannot be read is written anew.
 func TestLastSeenPartIsDamaged(t *testing.T) {
 	t.Parallel()
 	on := onCluster(t)

@@ -60,7 +60,7 @@ func TestNonceAfterALostAnswerIsItsOwn(t *testing.T) {
 	}
 }
 
-// TestNonceOfAnotherIsUsed: what another call wrote is never taken for this call's own.
+// TestNonceOfAnotherIsUsed: a nonce that another call wrote is never taken for this call's own.
 func TestNonceOfAnotherIsUsed(t *testing.T) {
 	t.Parallel()
 	n := onSingle(t).nonces(t, 0)

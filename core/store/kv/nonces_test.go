@@ -48,7 +48,7 @@ func TestNonceIsUsedOnce(t *testing.T) {
 	}
 }
 
-// TestNonceOutlivesItsLeader: whoever leads next knows it too.
+// TestNonceOutlivesItsLeader: the next leader knows it too.
 func TestNonceOutlivesItsLeader(t *testing.T) {
 	t.Parallel()
 	on := onCluster(t)

@@ -40,7 +40,7 @@ func TestAReaderGoesToWhoeverHasWaitedLongest(t *testing.T) {
 	}
 }
 
-// What a scan of one node makes and lands on another is what somebody waits for there.
+// A change that one node's scan starts, and another node sees, ends the wait of a caller there.
 func TestAReaderThatLandedElsewhereIsHandedOver(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -337,7 +337,7 @@ func TestALaterProofSaysNothingOfADecision(t *testing.T) {
 		return true, s.renew(ctx)
 	}))
 	if yes || decided != 2 {
-		t.Errorf("decided %d times, the last %v: what was read before the later proof counted", decided, yes)
+		t.Errorf("decided %d times, the last %v: reads from before the later proof counted", decided, yes)
 	}
 }
 

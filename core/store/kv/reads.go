@@ -6,9 +6,8 @@ import (
 	"unibus/core"
 )
 
-// awaitProof takes a fresh barrier of each of the tables: what is read from them
-// afterwards has everything that was acknowledged before the call. Under
-// core.Unproven it takes none.
+// awaitProof takes a fresh barrier of each of the tables: later reads of them have
+// everything that was acknowledged before the call. Under core.Unproven it takes none.
 func (s *Store) awaitProof(ctx context.Context, tables ...core.Table) error {
 	for _, t := range tables {
 		if _, err := s.readyBucket(ctx, t); err != nil {

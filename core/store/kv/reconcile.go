@@ -73,8 +73,8 @@ func (r *reconciler) retryLater(keys []string) {
 	}
 }
 
-// reconcile repairs the index until ctx ends: what changed, and all of it at the
-// start and every ten minutes. It pauses while the buckets are not open to users.
+// reconcile repairs the index until ctx ends: changed rows at once, and all of it at
+// the start and every ten minutes. It pauses while the buckets are not open to users.
 func (s *Store) reconcile(ctx context.Context) {
 	var next time.Time
 	for {
@@ -136,8 +136,8 @@ func (s *Store) Reconcile(ctx context.Context) (repaired int, err error) {
 	return repaired, err
 }
 
-// wrongEntries compares the index with the members as the watch has them. What
-// looks wrong is looked at again by proof before it is written.
+// wrongEntries compares the index with the members as the watch has them. An entry that
+// looks wrong is read again by proof before it is written.
 func (s *Store) wrongEntries(ctx context.Context) (wrong []string, err error) {
 	seen := map[string]struct{}{}
 	err = s.run(ctx, scan{bucket: core.TableRoomsByMember.Bucket(), filter: everything}, func(e entry) error {

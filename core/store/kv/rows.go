@@ -85,9 +85,9 @@ func (s *Store) equalKeys(ctx context.Context, t core.Table, rows []core.Row) (m
 	return same, nil
 }
 
-// WriteRows writes rows of one table in atomic batches without reading what is
-// there: for a caller that has compared already, as a migration has. It does not
-// wait for this node's watch: what it wrote is read from replicas.
+// WriteRows writes rows of one table in atomic batches without reading what is there:
+// for a caller that has compared already, as a migration has. It does not wait for this
+// node's watch: the rows that it wrote are read from replicas.
 func (s *Store) WriteRows(ctx context.Context, rows []core.Row) (written int, err error) {
 	if len(rows) == 0 {
 		return 0, nil

@@ -16,7 +16,7 @@ import (
 // Config is what a Store needs.
 type Config struct {
 	Conn     *nats.Conn    // in the account that has JetStream; the Store does not close it
-	Replicas int           // 1 to 5: what Open gives new buckets and raises old ones to
+	Replicas int           // 1 to 5: the replicas that Open gives new buckets, and raises old ones to
 	Nodes    int           // how many nodes the cluster is configured with; 0: not known
 	Timeout  time.Duration // of one operation; 0: 2 s
 	Budget   time.Duration // of Open; 0: 120 s

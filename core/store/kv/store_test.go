@@ -43,7 +43,7 @@ func TestOpenMends(t *testing.T) {
 	ctx := t.Context()
 	on := onCluster(t)
 	js := must[jetstream.JetStream](t)(jetstream.New(on.conn(t, 0)))
-	// What a KV client makes by itself, and worse.
+	// A KV client makes such records by itself, and worse ones.
 	kv := must[jetstream.KeyValue](t)(js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: core.TableUsers.Bucket(), History: 5, TTL: time.Hour, MaxBytes: 1 << 20, Replicas: 1,
 	}))

@@ -143,7 +143,7 @@ func (t *table) countMember(r record, n int) {
 	}
 }
 
-// readable is nil unless a record cannot be read: what is counted or listed without it
+// readable is nil unless a record cannot be read: a count or list without that record
 // would be wrong.
 func (t *table) readable() error {
 	for _, err := range t.faulty {

@@ -14,7 +14,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// Whatever is written, deleted and missed, after a barrier the cache is the bucket.
+// After any writes, deletions and missed updates, a barrier makes the cache equal to the bucket.
 func TestCacheIsTheBucket(t *testing.T) {
 	t.Parallel()
 	on := onSingle(t)

@@ -39,8 +39,8 @@ func TestScanWaitsForItsLastSequence(t *testing.T) {
 	wantKind(t, s.runTo(ctx, sc, e.rev+9, func(entry) error { return nil }), core.KindUnavailable)
 }
 
-// What is written while the last message is on its way belongs to a scan that is
-// to end at one revision: the leader has come further then.
+// Records that are written while the last message is on its way belong to a scan that
+// is to end at one revision: the leader has come further then.
 func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -68,7 +68,7 @@ func TestScanEndsWhereTheLeaderStandsStill(t *testing.T) {
 	wantKind(t, err, core.KindUnavailable) // another leader than the one that was read
 }
 
-// What is pulled is more than two requests hold, and more than their bytes.
+// The scan pulls more than two requests hold, and more than their bytes.
 func TestScanOfLargeValues(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

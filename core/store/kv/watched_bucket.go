@@ -261,8 +261,8 @@ func (wb *watchedBucket) newestSequence(ctx context.Context, filters []string) (
 	return seq, nil
 }
 
-// sameStream fails the bucket where its stream was created again: what the new
-// stream holds says nothing about what was kept here before.
+// sameStream fails the bucket where its stream was created again: the new stream's
+// messages say nothing about the rows that were kept here before.
 func (wb *watchedBucket) sameStream(created string) error {
 	if created == "" {
 		return core.Errorf(core.KindFailed, "the cluster did not say when %s was created", wb.bucket)

@@ -10,8 +10,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// Who writes in the same bucket at the same time goes in one batch, and a batch
-// that is refused because of one of them costs only that one its write.
+// Concurrent writers of one bucket share a batch, and a batch that is refused because
+// of one of them costs only that one its write.
 func TestWritesGoTogether(t *testing.T) {
 	t.Parallel()
 	s := onSingle(t).open(t, 0, 1)
@@ -83,7 +83,7 @@ func TestNoKeyTwiceInOneBatch(t *testing.T) {
 	}
 }
 
-// What was taken back is not written, and a batch has an end.
+// A canceled write is not written, and a batch has an end.
 func TestWritesThatWait(t *testing.T) {
 	t.Parallel()
 	var w writeBatcher
@@ -99,8 +99,8 @@ func TestWritesThatWait(t *testing.T) {
 	}
 }
 
-// A request reads as of the moment at which it came in: one proof of each table
-// is enough, and what was acknowledged before is seen.
+// A request reads as of the moment at which it came in: one proof of each table is
+// enough, and earlier acknowledged writes are seen.
 func TestReadsShareOneProof(t *testing.T) {
 	t.Parallel()
 	on := onCluster(t)

@@ -87,7 +87,7 @@ func (s *Store) signatureIn(ctx context.Context, tx *sql.Tx) (*Signature, error)
 		return nil, err
 	}
 	if len(all) != 1 || all[0].Signer == "" {
-		return nil, core.Errorf(core.KindInvalid, "%s is said to be signed, and what should be its signature cannot be read", s.path).
+		return nil, core.Errorf(core.KindInvalid, "%s is said to be signed, and its signature cannot be read", s.path).
 			WithNext("keep the file, and try an older backup")
 	}
 	return &all[0], nil

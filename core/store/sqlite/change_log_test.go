@@ -128,7 +128,7 @@ func TestTrackRefuses(t *testing.T) {
 	wantKind(t, err, core.KindUnavailable)
 }
 
-// TestTrackNotes: what a statement of an older binary leaves in the log, key by key.
+// TestTrackNotes: a statement of an older binary leaves each changed key in the log.
 func TestTrackNotes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

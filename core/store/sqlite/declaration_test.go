@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestDeclarationsAreReadAsSQLiteDoes: whatever SQLite takes and the parser, too, both understand in the same way:
-// the same columns, of which none is hidden or computed, and the same primary key.
+// TestDeclarationsAreReadAsSQLiteDoes: a declaration that both SQLite and the parser accept means the same to
+// both: the same columns, of which none is hidden or computed, and the same primary key.
 func TestDeclarationsAreReadAsSQLiteDoes(t *testing.T) {
 	t.Parallel()
 	db := sqlOpen("file::memory:")

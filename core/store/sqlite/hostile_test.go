@@ -16,7 +16,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestGenuineFilesAreOpened: what an earlier release has made is served as it was.
+// TestGenuineFilesAreOpened: a file of an earlier release is served as it was.
 func TestGenuineFilesAreOpened(t *testing.T) {
 	t.Parallel()
 	for _, name := range hostile.Genuine() {
@@ -52,8 +52,8 @@ func spoiled(t *testing.T, good []byte, statements ...string) string {
 	return path
 }
 
-// TestHostileSchemasAreRefused: whatever is in the schema beside what unibus makes is a
-// program that would run with its rights. It is refused before a row is read, however it is opened.
+// TestHostileSchemasAreRefused: an object in the schema that unibus does not make is a program that
+// would run with its rights. It is refused before a row is read, however it is opened.
 func TestHostileSchemasAreRefused(t *testing.T) {
 	t.Parallel()
 	good := hostile.GenuineFile("version1")
@@ -184,8 +184,8 @@ func TestAWriteWithoutItsEffectIsAnError(t *testing.T) {
 	}
 }
 
-// TestConnectionsAreGuarded: whatever a file makes of it, a connection trusts no schema, looks at the size of
-// cells, takes no value and no expression without an end, and is interrupted when its time is over.
+// TestConnectionsAreGuarded: a connection to any file trusts no schema, limits the size of cells, takes no
+// value and no expression without an end, and is interrupted when its time is over.
 func TestConnectionsAreGuarded(t *testing.T) {
 	t.Parallel()
 	s := create(t, dbPath(t))

@@ -62,11 +62,10 @@ func (l layout) exportIn(ctx context.Context, tx *sql.Tx) (out core.Snapshot, er
 }
 
 // Import writes a snapshot over what is there, all or nothing, and returns how many
-// rows it put. Equal ones are not written, so that a second run returns 0; what the
-// snapshot lacks is left alone.
-// KindInvalid for what the version cannot hold (version 1: records, archived
-// rooms; version 2: two recs in one epoch) and for orphans. Version 1 forgets a
-// removed member.
+// rows it put. Equal ones are not written, so that a second run returns 0; rows that
+// the snapshot lacks are left alone. KindInvalid for what the version cannot hold
+// (version 1: records, archived rooms; version 2: two recs in one epoch) and for
+// orphans. Version 1 forgets a removed member.
 func (s *Store) Import(ctx context.Context, in core.Snapshot) (written int, err error) {
 	if slices.ContainsFunc(in.Members, func(m core.Member) bool { return m.State == core.MemberInvited }) {
 		if err := s.upgradeToStates(ctx); err != nil { // version 1 has no place for invitations

@@ -8,8 +8,8 @@ import (
 	"unibus/core"
 )
 
-// TestStagesAreBounded: by bytes and by time; what is too much is taken from who
-// has the most, and nobody waits for somebody else's rekey to end.
+// TestStagesAreBounded: by bytes and by time; the user with the largest stages loses
+// boxes first, and no user waits for another one's rekey to end.
 func TestStagesAreBounded(t *testing.T) {
 	t.Parallel()
 	var s stagedRekeys

@@ -101,8 +101,8 @@ func TestWhichRowCountsIsAsked(t *testing.T) {
 	wantKind(t, err, core.KindFailed, "more than once")
 }
 
-// TestEveryRepairChangesOneRow: whatever is in the cells of a file, with and without primary keys, each repair
-// that is printed changes exactly the number of rows that it says, which is one.
+// TestEveryRepairChangesOneRow: in files with any cells, with and without primary keys, each repair that is
+// printed changes exactly the number of rows that it says, which is one.
 func TestEveryRepairChangesOneRow(t *testing.T) {
 	t.Parallel()
 	files := map[string][]byte{"keys": hostile.GenuineFile("version1"), "version 2": hostile.GenuineFile("version2")}

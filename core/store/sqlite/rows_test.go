@@ -308,7 +308,7 @@ func TestIntegrity(t *testing.T) {
 	}
 }
 
-// TestIntegrityOfIndexes: whoever only reads a file asks for the check of its indexes.
+// TestIntegrityOfIndexes: a reader of a file alone asks for the check of its indexes.
 func TestIntegrityOfIndexes(t *testing.T) {
 	t.Parallel()
 	path := dbPath(t)

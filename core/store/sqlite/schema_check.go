@@ -290,7 +290,7 @@ func (s *Store) foreignObject(o schemaObject) error {
 
 // foreignSchema refuses a schema that would run statements of another origin.
 func (s *Store) foreignSchema(format string, args ...any) error {
-	return core.Errorf(core.KindInvalid, format+"; what is in a schema runs like a program, so the file is not used", args...).
+	return core.Errorf(core.KindInvalid, format+"; an object in a schema runs like a program, so the file is not used", args...).
 		WithNext("put a backup in its place that `unibusd backup` has made; if the change was yours, undo it, and no more, in a copy of the file")
 }
 

@@ -78,7 +78,7 @@ func TestStore(t *testing.T) {
 }
 
 // TestStoreOnOldFile runs the suite on a file as the first release made it, its
-// statements word by word: what becomes of ours, such files must be opened.
+// statements word by word: however our schema changes, such files must be opened.
 func TestStoreOnOldFile(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(t *testing.T) core.Store {

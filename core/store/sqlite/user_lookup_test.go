@@ -78,7 +78,7 @@ func idsOf(t *testing.T, db *sql.DB, where, id string) (found []string) {
 	return found
 }
 
-// TestUserIsFoundByAnIndex: what `user add` and `user get` ask does not read every user.
+// TestUserIsFoundByAnIndex: `user add` and `user get` do not read every user.
 func TestUserIsFoundByAnIndex(t *testing.T) {
 	t.Parallel()
 	const id = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"

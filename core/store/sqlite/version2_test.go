@@ -208,7 +208,8 @@ func genStates(t *rapid.T) core.Snapshot {
 	return s
 }
 
-// TestWrittenRowsComeBack: whatever is put, in whatever order and portions, comes back byte for byte.
+// TestWrittenRowsComeBack: all values, in whatever order and portions they are put, come back byte
+// for byte.
 func TestWrittenRowsComeBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// testInvitations: who is invited is no member for anything that decides, until
-// they accept; an invitation never takes a membership away.
+// testInvitations: an invited user is no member for anything that decides, until they
+// accept; an invitation never takes a membership away.
 func testInvitations(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	a, b, c := seed(t, s)

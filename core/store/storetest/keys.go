@@ -134,7 +134,8 @@ const (
 	otherRec = "00000000000000bb"
 )
 
-// testStaged: what is staged counts from the commit on and not before, and what another staged never does.
+// testStaged: staged boxes count from the commit on and not before, and boxes that another maker staged
+// never do.
 func testStaged(t *testing.T, s core.Store) {
 	ctx := context.Background()
 	a, b, c := seed(t, s)

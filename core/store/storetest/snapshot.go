@@ -67,9 +67,9 @@ func DigestRows(rows []core.Row) (core.Digest, error) {
 	return d.Sum()
 }
 
-// Import writes a snapshot over what is in a store of either backend, and returns
-// how many keys or rows it put. Equal ones are not written, what the snapshot
-// lacks is left alone.
+// Import writes a snapshot over what is in a store of either backend, and returns how
+// many keys or rows it put. Equal ones are not written, rows that the snapshot lacks
+// are left alone.
 func Import(ctx context.Context, s core.Store, in core.Snapshot) (written int, err error) {
 	switch s := s.(type) {
 	case interface {
