@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// TestUndeliveredIsKept: what a receiver did not take before the process ended is sent by the next
-// one, once, in order and with the same delivery; the file has no address, and goes with the last message.
+// TestUndeliveredIsKept: the next process sends messages that a receiver did not take before the last one
+// ended, once, in order and with the same delivery; the file has no address, and is deleted with the last
+// message.
 func TestUndeliveredIsKept(t *testing.T) {
 	t.Parallel()
 	up := atomic.Bool{}
