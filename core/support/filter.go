@@ -30,7 +30,7 @@ const (
 	kindOwn     kind = "own"     // prose, unless the field "about" of the same object says users or rooms: such a sentence names some
 )
 
-// field is a node of the list: what is below a name in a document.
+// field is a node of the list: the names below a name in a document.
 type field struct {
 	kind  kind // "" where the list has only fields below
 	below map[string]*field

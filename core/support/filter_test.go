@@ -87,7 +87,7 @@ func pieces(secret string) []string {
 	return out
 }
 
-// TestNoSecretPassesTheFilter: whatever place of any document a secret stands in, it stays out.
+// TestNoSecretPassesTheFilter: a secret stays out, in whatever place of a document it is.
 func TestNoSecretPassesTheFilter(t *testing.T) {
 	t.Parallel()
 	seed, _, err := keys.Generate()
@@ -258,7 +258,7 @@ func unpack(t *testing.T, data []byte) map[string]string {
 	}
 }
 
-// FuzzFilter: no document panics, and what comes out is JSON.
+// FuzzFilter: no document panics, and the output is JSON.
 func FuzzFilter(f *testing.F) {
 	f.Add(`{"verdict":1,"nodes":[{"name":["x"],"info":7}]}`, "ana")
 	f.Add(`[]`, "[operator]")
