@@ -88,7 +88,7 @@ func TooLarge(what string, n, most int) *core.Error {
 	return core.Errorf(core.KindInvalid, "%s has %d bytes, and may have %d", what, n, most)
 }
 
-// Unanswered says in words why a request for a verb has no answer, and what became of
+// Unanswered says in words why a request for a verb has no answer, and the outcome of
 // one that acts: core.OutcomeNone if it was not sent, else core.OutcomeUnknown.
 func Unanswered(verb string, acts bool, err error) error {
 	var e *core.Error
@@ -206,7 +206,7 @@ func ReadBack[T any](ctx context.Context, unknown error, look func(context.Conte
 	}
 }
 
-// Resolve is the result of an act, or what look finds if it is not known whether the act
+// Resolve is the result of an act, or that of look if it is not known whether the act
 // was done. KindUnavailable where it was not, with the state that is in its place.
 func Resolve[T any](ctx context.Context, out T, err error, look func(context.Context) (T, error), inForce func(T) bool, state func(T) string) (T, error) {
 	if core.OutcomeOf(err) != core.OutcomeUnknown {

@@ -206,7 +206,7 @@ func (s *Server) handler(e Endpoint) micro.HandlerFunc {
 			defer cancel()
 			out, err := e.Handle(ctx, Call{Subject: req.Subject(), Caller: caller, Headers: req.Headers(), Body: req.Data()})
 			answer := s.answer(req.Reply(), out, err)
-			s.slots.leave(caller) // before the answer: whoever waits for each one never has two slots
+			s.slots.leave(caller) // before the answer: a caller that waits for each one never has two slots
 			s.send(answer)
 		})
 		if !started {

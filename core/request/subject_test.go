@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// FuzzCallerOf: whoever a subject is said to be from stands in it as one token
-// behind the prefix; nothing else is ever taken for a caller.
+// FuzzCallerOf: the caller that a subject names is one token behind the prefix; nothing
+// else is ever taken for a caller.
 func FuzzCallerOf(f *testing.F) {
 	const prefix = "unibus.admin.v1."
 	for _, s := range []string{"", prefix, prefix + "U", prefix + "U.any.status", prefix + ".any.status", "x." + prefix + "U.any.status"} {
