@@ -1,10 +1,10 @@
-// Package binding ties what a client sends to the cluster and the connection
-// that it is sent over. A NATS server has its clients sign whatever nonce it
-// likes, so that a relay can log in as them; what the client signs
-// here covers the cluster's key and the certificate that the client saw, and is
-// worth nothing elsewhere. The clients of the operators' and of the control
-// service use it: Dial, Prove after connecting, Sign for each request. core/auth says
-// what is signed and how nodes check it. Begin reading at Binding.
+// Package binding ties what a client sends to the cluster and the connection that it is
+// sent over. A NATS server has its clients sign whatever nonce it likes, so that a
+// relay can log in as them. This signature covers the cluster's key and the certificate
+// that the client saw, and is worth nothing elsewhere. The clients of the operators'
+// and of the control service use it: Dial, Prove after connecting, Sign for each
+// request. core/auth says what is signed and how nodes check it. Begin reading at
+// Binding.
 package binding
 
 import (
