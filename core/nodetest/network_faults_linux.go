@@ -152,8 +152,7 @@ func (n *Net) Cut(a, b int) {
 	n.setReachable(n.t, func(from, to int) bool { return !(from == a && to == b || from == b && to == a) })
 }
 
-// DropOutgoing loses what one node sends to the others; what they send still
-// arrives.
+// DropOutgoing loses the packets from one node to the others; theirs still arrive.
 func (n *Net) DropOutgoing(i int) {
 	n.t.Helper()
 	n.setReachable(n.t, func(from, _ int) bool { return from != i })

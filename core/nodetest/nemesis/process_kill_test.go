@@ -103,7 +103,7 @@ func (k *killer) killOnce(state migrate.State) killRecord {
 		in := stateOf(e) == state
 		switch {
 		case !in:
-			return !entered.IsZero() // it has gone on: whatever it does now is hit
+			return !entered.IsZero() // it has gone on: its present step is interrupted, whichever it is
 		case entered.IsZero():
 			entered = time.Now()
 			rows, after = k.chooseMoment(state, e.Migration.Progress)
