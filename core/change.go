@@ -7,7 +7,7 @@ import (
 
 // Change follows the writes of one request or of one method of a Store, so that its error
 // says whether anything can have been done. A change of several steps holds the changes of
-// its steps: what one of them wrote counts for all around it.
+// its steps: a step's write counts for all around it.
 type Change struct {
 	around *Change // nil for the outermost
 	sent   atomic.Bool
@@ -22,8 +22,8 @@ func BeginChange(ctx context.Context) (context.Context, *Change) {
 	return context.WithValue(ctx, changeKey{}, c), c
 }
 
-// IsPartOfChange is true under a context that BeginChange has returned: what is done is for
-// a caller, and not a store's own repair.
+// IsPartOfChange is true under a context that BeginChange has returned: the work is for a
+// caller, and not a store's own repair.
 func IsPartOfChange(ctx context.Context) bool { return ctx.Value(changeKey{}) != nil }
 
 // WriteSent is for stores: a write under ctx was done, or may have been done. A write that
@@ -38,9 +38,9 @@ func WriteSent(ctx context.Context) {
 // Sent is true once anything may have been written.
 func (c *Change) Sent() bool { return c.sent.Load() }
 
-// Explain returns the change's error with what became of it. Whatever failed before the
-// first write is OutcomeNone, so that the client repeats it by itself. After a write nothing
-// is: a later step that did nothing says so of itself alone.
+// Explain returns the change's error with what became of it. A failure before the first
+// write is OutcomeNone, so that the client repeats the request by itself. After a write
+// nothing is: a later step that did nothing says so of itself alone.
 func (c *Change) Explain(err error) error {
 	switch {
 	case KindOf(err) != KindUnavailable:

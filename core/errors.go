@@ -105,7 +105,7 @@ func OutcomeOf(err error) Outcome {
 }
 
 // ReadError says of the failed request of a caller who only reads that nothing was done.
-// What a node writes to prove its answer changes nothing, whatever became of it.
+// A node may write to prove its answer, and such a write changes nothing.
 func ReadError(err error) error {
 	if KindOf(err) != KindUnavailable || OutcomeOf(err) == OutcomeNone {
 		return err

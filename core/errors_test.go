@@ -66,7 +66,7 @@ func TestAsError(t *testing.T) {
 	}
 }
 
-// TestErrorJSON: what crosses a process boundary, and comes back.
+// TestErrorJSON: an error crosses a process boundary as JSON, and comes back.
 func TestErrorJSON(t *testing.T) {
 	t.Parallel()
 	for want, e := range map[string]*Error{
@@ -84,7 +84,8 @@ func TestErrorJSON(t *testing.T) {
 	}
 }
 
-// TestErrorsArePlain: what Go and its libraries say of everyday causes reaches nobody.
+// TestErrorsArePlain: a person never reads the words that Go and its libraries have for everyday
+// causes.
 func TestErrorsArePlain(t *testing.T) {
 	t.Parallel()
 	for text, err := range map[string]error{
@@ -105,7 +106,7 @@ func TestErrorsArePlain(t *testing.T) {
 	}
 }
 
-// TestReadErrors: who only reads is never told that something may have been changed.
+// TestReadErrors: a caller who only reads is never told that something may have been changed.
 func TestReadErrors(t *testing.T) {
 	t.Parallel()
 	cause := errors.New("cause")

@@ -9,9 +9,9 @@ import (
 	"sync"
 )
 
-// LastSeen keeps when users had a session last, to the hour. It has SeenShards parts, so
-// that a change writes a small piece of it. What it knows of a user never goes back. It is safe for use by
-// several goroutines.
+// LastSeen keeps when users had a session last, to the hour. It has SeenShards parts, so that a change
+// writes a small piece of it. A time that it has of a user never goes back. It is safe for use by several
+// goroutines.
 type LastSeen struct {
 	mu      sync.RWMutex
 	began   Millis // 0: nothing is recorded yet

@@ -44,7 +44,7 @@ type User struct {
 }
 
 // IsAddedAs is true where u is the user that was to be added: the same key, name, role and end.
-// What becomes of a user later is left out.
+// Later changes of the user are left out.
 func (u User) IsAddedAs(wanted User) bool {
 	sameName := (u.Name == nil) == (wanted.Name == nil) && (u.Name == nil || *u.Name == *wanted.Name)
 	sameRole := u.Role == wanted.Role || wanted.Role == "" && u.Role == RoleMember

@@ -40,8 +40,8 @@ func cost(t testing.TB, do func() error) time.Duration {
 	return time.Since(begin) / rounds
 }
 
-// assertSameCost: what is done with many rows costs at most three times what is done with
-// few. Both take turns, and the least of each counts: other processes only ever add.
+// assertSameCost: work with many rows costs at most three times as much as work with few.
+// Both take turns, and the least of each counts: other processes only ever add.
 func assertSameCost(t *testing.T, what string, few, many func() error) {
 	t.Helper()
 	least, most := time.Hour, time.Hour

@@ -90,9 +90,9 @@ func privateDER(raw []byte) bool {
 	return head <= 4 && bytes.HasPrefix(raw[head:], []byte{2, 1, 0}) || head <= 4 && bytes.HasPrefix(raw[head:], []byte{2, 1, 1})
 }
 
-// RedactValue is Redact for one value or sentence that is not yet part of a
-// document: what a person typed, the text of an error. A quote ends nothing in it, and
-// user:password@host counts without a scheme, and as a part of such a value that stands in quotes.
+// RedactValue is Redact for one value or sentence that is not yet part of a document: a typed
+// text, or the text of an error. A quote ends nothing in it, and user:password@host counts without
+// a scheme, and as a part of such a value that stands in quotes.
 func RedactValue(text string) string {
 	if strings.Contains(text, "@") {
 		text = valueInfo.ReplaceAllString(text, "$1"+redacted+"@")

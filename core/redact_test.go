@@ -16,7 +16,7 @@ const (
 
 func base64Of(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
-// TestRedact: whatever a secret is wrapped in, no ten characters of it are left.
+// TestRedact: no ten characters of a secret are left, whatever it is wrapped in.
 func TestRedact(t *testing.T) {
 	t.Parallel()
 	pkcs8 := "MC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF"
@@ -56,7 +56,7 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// TestRedactLeavesTheRest: what is public stays readable, and a document stays JSON.
+// TestRedactLeavesTheRest: public data stays readable, and a document stays JSON.
 func TestRedactLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

@@ -8,8 +8,8 @@ import (
 // RoomSort is an order of the rooms' list.
 type RoomSort string
 
-// The orders. Rooms that are equal in one are in the order of their ids. What an order has
-// no value of comes last, ascending or descending.
+// The orders. Rooms that are equal in one are in the order of their ids. Rooms without a
+// value for an order come last, ascending or descending.
 const (
 	RoomsByID      RoomSort = "id"
 	RoomsByName    RoomSort = "name"
@@ -79,7 +79,7 @@ type RoomPage struct {
 	Next   string // the next page's After, "" at the end
 }
 
-// RoomCounts is how many rooms there are, whatever a query selects.
+// RoomCounts is the number of rooms, whatever a query selects.
 type RoomCounts struct {
 	All       int `json:"all"`
 	Encrypted int `json:"encrypted"`

@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestEncodedByHand: what is written by hand is, byte for byte, what encoding/json would write.
+// TestEncodedByHand: the hand-written encoding is, byte for byte, that of encoding/json.
 func TestEncodedByHand(t *testing.T) {
 	t.Parallel()
 	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ -~]{0,9}`), rapid.SampledFrom([]string{

@@ -241,7 +241,7 @@ func TestNewerRowsAreRefused(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever lies in a bucket, decoding gives a value that encodes and decodes to itself, or KindFailed.
+// FuzzDecode: decoding any bytes of a bucket gives a value that encodes and decodes to itself, or KindFailed.
 func FuzzDecode(f *testing.F) {
 	name := "n"
 	for _, r := range []Row{

@@ -2,8 +2,8 @@ package core
 
 import "strings"
 
-// ShellQuote returns a text as one word of a shell command that is shown to be copied. What looks like a secret is
-// not in it: a seed may have been typed where a public key belongs.
+// ShellQuote returns a text as one word of a shell command that is shown to be copied. A word that looks like a
+// secret is not in it: a seed may have been typed where a public key belongs.
 func ShellQuote(text string) string {
 	text = Redact(text)
 	isPlain := func(r rune) bool {

@@ -99,10 +99,10 @@ type Store interface {
 	PutKey(ctx context.Context, k SealedKey) error
 	// StageKeys keeps boxes of epoch from+1 under a rec of the caller's choosing
 	// (ParseRec), in as many calls as it takes. Nothing leads to them until
-	// CommitRekey; what is not committed is garbage, or forgotten. A box that is
-	// staged twice is replaced. Room, Epoch and Rec of the keys are set by the
-	// store. KindConflict where the room is no longer at from; KindNotFound for a
-	// box of an unknown user.
+	// CommitRekey; boxes that are not committed are garbage, or forgotten. A box that
+	// is staged twice is replaced. Room, Epoch and Rec of the keys are set by the
+	// store. KindConflict where the room is no longer at from; KindNotFound for a box
+	// of an unknown user.
 	StageKeys(ctx context.Context, room RoomID, from Epoch, rec string, keys []SealedKey) error
 	// StagedFor returns the users that have a staged box, in the order of their ids.
 	// KindConflict where the room is no longer at from.

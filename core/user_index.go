@@ -121,7 +121,7 @@ func (ix *UserIndex) Page(r UserPageRequest, now Millis) (UserPage, error) {
 
 // errNotRecorded is for a control plane in a file: the nodes record who has a session.
 func errNotRecorded() error {
-	return Errorf(KindInvalid, "a file does not have when users had a session last").WithNext("ask a node: give --server and --identity in place of --db")
+	return Errorf(KindInvalid, "a file does not record the times of last sessions").WithNext("ask a node: give --server and --identity in place of --db")
 }
 
 // addSeen adds when the users of a page, and those that are named, had a session last.

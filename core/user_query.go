@@ -65,7 +65,7 @@ type UserPage struct {
 	SeenSince Millis            `json:"seen_since,omitempty"` // when that began to be recorded; 0: nothing is recorded
 }
 
-// UserCounts is how many users there are, whatever a query selects.
+// UserCounts is the number of users, whatever a query selects.
 type UserCounts struct {
 	All     int `json:"all"`
 	Active  int `json:"active"`
