@@ -33,7 +33,7 @@ func (n *network) readFiles(c *cobra.Command, files []string, since core.Millis)
 			return nil, err
 		}
 		if len(r.Faults) > 0 {
-			c.PrintErrf("%s is not whole: %s: what it lacks is not in the list; check it: unibusd audit verify --file %s\n", file, r.Faults[0], core.ShellQuote(file))
+			c.PrintErrf("%s is not whole: %s: the list lacks the missing records; check it: unibusd audit verify --file %s\n", file, r.Faults[0], core.ShellQuote(file))
 		}
 	}
 	if n := len(all.Records); all.Cut && (n == 0 || since == 0 || since-admin.ClockMargin < all.Records[n-1].At) {

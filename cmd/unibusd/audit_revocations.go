@@ -24,7 +24,7 @@ func auditRevocationsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "revocations", Short: "List the users whom a restored backup admits again", Args: cli.Args(),
 		Long: "revocations lists the users whom operators and user-admins have revoked, or given another end, by the last action\n" +
-			"about each that was done. What failed is left out. What may have been done is listed, and marked.\n" +
+			"about each that was done. Failed actions are left out. Actions that may have been done are listed, and marked.\n" +
 			"With --db it lists only those whom this database admits, or admits longer: give the restored one.\n" +
 			"With --apply it denies them there. Each line is what `unibusd user` takes for it, and after a # who did it.\n" +
 			"The error stream has the users who were activated or given a later end since. Such a database denies them, and\n" +

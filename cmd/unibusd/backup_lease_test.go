@@ -18,8 +18,8 @@ import (
 )
 
 // TestKilledNodeLeavesNoScheduledBackup kills nodes with SIGKILL while they make the scheduled backup of
-// three real processes: while the file is made, and while it is rehearsed. Another node makes it.
-// What is listed is one whole file, and there is no other one in the directory at the end.
+// three real processes: while the file is made, and while it is rehearsed. Another node makes it. The
+// list has one whole file, and the directory has no other one at the end.
 func TestKilledNodeLeavesNoScheduledBackup(t *testing.T) {
 	t.Parallel()
 	dir, seed := t.TempDir(), filepath.Join(t.TempDir(), "seed.db")

@@ -81,8 +81,8 @@ func TestLostDiskOfOneNode(t *testing.T) {
 	p.Start(0)
 	waitServing(t, p, 0, core.BackendKV)
 	nodetest.Wait(t, 3*bootBudget, func() error { return replicated(t, p.Client(1), 3) })
-	// A leader may call a replica current for a moment that has just come back
-	// empty. Whoever is let to lead has everything.
+	// A leader may call a replica current for a moment that has just come back empty. A
+	// replica that may become leader has everything.
 	nodetest.Wait(t, 3*bootBudget, func() error { return leads(t, p.Client(1), "n1") })
 	p.Kill(2)
 	nodetest.Wait(t, 3*bootBudget, func() error {

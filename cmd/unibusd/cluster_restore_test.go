@@ -20,7 +20,8 @@ import (
 
 // TestRestoreIntoCluster fills a new cluster of real processes with a backup. Two nodes are
 // killed while they do it: nobody is admitted meanwhile, and the same command goes on, on
-// another node. What came is equal on every replica. A cluster that has rows is refused.
+// another node. The restored rows are equal on every replica. A cluster that has rows is
+// refused.
 func TestRestoreIntoCluster(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "backup.db")
@@ -138,7 +139,8 @@ func nobodyAdmitted(t *testing.T, p *nodetest.Processes, ann keys.Identity, node
 	}
 }
 
-// TestKeptKeyIsSaid: whose key a restored cluster has, and what those do who know another one.
+// TestKeptKeyIsSaid: the restore says whose key the cluster has, and what operators do who know
+// another one.
 func TestKeptKeyIsSaid(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -47,7 +47,7 @@ func eventsCommand() *cobra.Command {
 		}
 		return show(c, args)
 	}
-	c.Long = "events shows incidents, each with its beginning, its end and the lines it is made of, and what else happened:\n" +
+	c.Long = "events shows incidents, each with its beginning, its end and the lines it is made of, and the other events:\n" +
 		"what operators did, elections, migrations. The cluster keeps them for 90 days, or 8 MiB. A node without a quorum shows what\n" +
 		"it knows, and says so. With --follow and --json each line is one JSON document; an incident comes again when it has changed."
 	c.Flags().StringVar(&since, "since", "", "only what happened since this TIME (UTC): 2027-01-31, 2027-01-31T17:00:00Z, or 2h or 7d ago")
@@ -115,7 +115,7 @@ func followHistory(ctx context.Context, c *cobra.Command, from historyPages, h a
 		case ctx.Err() != nil:
 			return nil
 		case core.KindOf(err) == core.KindUnavailable: // the client goes on with the next node
-			h = admin.History{Note: "No node answers just now: what happens is shown as soon as one does."}
+			h = admin.History{Note: "No node answers just now: events are shown as soon as one does."}
 		case err != nil:
 			return err
 		default:

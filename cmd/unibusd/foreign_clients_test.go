@@ -24,7 +24,7 @@ import (
 // options except that it reconnects for ever. It listens in the room "talk".
 type foreignClient struct {
 	name   string
-	output func() string // what it received, and what else it said
+	output func() string // the messages that it received, and its other output
 	ended  func() bool   // it does not reconnect any more
 }
 
@@ -155,10 +155,10 @@ func startForeign(t *testing.T, cmd *exec.Cmd) foreignClient {
 	}}
 }
 
-// outages takes clients side by side through a control plane that one node of three has, a cutover, the loss
-// of a majority, a restart of all nodes and of one, a node that hangs, and a rollback. Each ends sessions, and
-// they come back by themselves. What is a proven no stays one: an unknown key is refused by that word, a user
-// who is revoked while the client's node hangs is refused once it goes on, and one who is revoked in the end is, too.
+// outages takes clients side by side through a control plane that one node of three has, a cutover, the loss of a
+// majority, a restart of all nodes and of one, a node that hangs, and a rollback. Each ends sessions, and they come
+// back by themselves. A proven refusal stays a refusal. An unknown key is refused by that word. A user who is revoked
+// while the client's node hangs is refused once the node goes on. One who is revoked in the end is refused, too.
 func outages(t *testing.T, withoutMajority time.Duration, kinds ...foreignKind) {
 	t.Helper()
 	s := startOutages(t, kinds)

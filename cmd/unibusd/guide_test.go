@@ -358,8 +358,8 @@ func TestLostNodeGuideIsPlayed(t *testing.T) {
 	checkReplaced(t, cl)
 }
 
-// TestGuideAfterARestart: what was heard of a node's last run counts for some seconds after it
-// was killed and started again. Meanwhile the guide does not tell to restart it once more.
+// TestGuideAfterARestart: answers of a node's last run count for some seconds after it was
+// killed and started again. Meanwhile the guide does not tell to restart it once more.
 func TestGuideAfterARestart(t *testing.T) {
 	t.Parallel()
 	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Store: "kv", Listed: true})

@@ -1,6 +1,6 @@
-// Command unibusd runs one node of a unibus cluster, and is the operator's
-// command line for all of them. It holds flags, signals and exit codes; what
-// happens is in the packages below core.
+// Command unibusd runs one node of a unibus cluster, and is the operator's command line
+// for all of them. It holds flags, signals and exit codes; the packages below core do
+// the work.
 package main
 
 import (

@@ -165,7 +165,7 @@ func notThere(st admin.Status, node, at string, migration migrate.Status) error 
 		}
 	}
 	return err.WithNext("since a rollback only the file of %s counts: migrate that one, with --node %s --db %s. "+
-		"If what %s has is right all the same, put it in its place: copy the file of %s while that is stopped, stop %s, move %s away, `unibusd restore --from COPY --db %s` there, start both; what was revoked in the file of %s alone is to be revoked again",
+		"If what %s has is right all the same, put it in its place: copy the file of %s while that is stopped, stop %s, move %s away, `unibusd restore --from COPY --db %s` there, start both; revoke again the users that were revoked in the file of %s alone",
 		node, node, file, at, at, node, file, file, node)
 }
 

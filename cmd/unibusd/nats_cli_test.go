@@ -19,8 +19,8 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestNatsCLIAgrees: what the nats CLI says of a cluster and what status says of it are the same,
-// with every node up and with one down. NATS_CLI names the program: `make foreign` runs this test.
+// TestNatsCLIAgrees: the nats CLI and status say the same of a cluster, with every node up and
+// with one down. NATS_CLI names the program: `make foreign` runs this test.
 func TestNatsCLIAgrees(t *testing.T) {
 	t.Parallel()
 	tool := os.Getenv("NATS_CLI")

@@ -2,7 +2,8 @@ package main
 
 import "testing"
 
-// TestNamesCannotDraw: what users call their rooms does not reach the operator's terminal as commands.
+// TestNamesCannotDraw: a room's name that a user chose does not reach the operator's terminal as
+// control characters.
 func TestNamesCannotDraw(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{

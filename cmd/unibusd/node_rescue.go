@@ -47,7 +47,7 @@ func nodeRescueCommand() *cobra.Command {
 			if loss := cluster.LossSentences(out.Node, out.Loss); loss != "" {
 				c.Println(loss)
 			}
-			c.Println("Every bucket has a leader. What only the removed nodes had is gone. Add nodes until every bucket has its replicas:\n    unibusd guide rescue")
+			c.Println("Every bucket has a leader. Changes that only the removed nodes had are lost. Add nodes until every bucket has its replicas:\n    unibusd guide rescue")
 		})
 	})
 	c.Flags().StringVar(&quorum, "quorum", "", "how many nodes are left: without the right number the quorum is not lowered")

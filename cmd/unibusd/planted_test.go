@@ -71,7 +71,7 @@ func TestPlantedSecretsInTheEnvironment(t *testing.T) {
 	}
 }
 
-// TestContextHoldsTheSeed: what the NATS CLI writes into a context is an identity.
+// TestContextHoldsTheSeed: a context that the NATS CLI wrote is an identity.
 func TestContextHoldsTheSeed(t *testing.T) {
 	t.Parallel()
 	p := nodetest.StartProcesses(t, program(t, "unibusd"), nodetest.Config{Nodes: 1})

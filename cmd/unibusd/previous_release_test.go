@@ -17,8 +17,9 @@ import (
 var previousRelease = flag.String("previous", "", "the unibusd of the release before; `make compat` builds it")
 
 // TestPreviousRelease: the real binary of the release before works beside this one through an
-// upgrade of node after node, while users are added. What it could not read is refused while it
-// is there. After one node went back, it denies what it cannot read, and nothing of it is lost.
+// upgrade of node after node, while users are added. This release refuses verbs that the
+// earlier one could not read, while the earlier one runs. After one node went back, it denies
+// what it cannot read, and nothing of it is lost.
 func TestPreviousRelease(t *testing.T) {
 	if *previousRelease == "" {
 		t.Skip("no release before is given: make compat")

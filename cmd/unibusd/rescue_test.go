@@ -183,7 +183,7 @@ func TestRescueGuideIsPlayed(t *testing.T) {
 				complete++
 			}
 		}
-		return complete >= 2 // users, and what every request writes to
+		return complete >= 2 // users, and the stream that every request writes to
 	})
 
 	r.fails("n2 and n3 do not answer, and are not fenced", "node", "rescue", "--quorum", "1")
@@ -258,7 +258,8 @@ func checkRescued(t *testing.T, cl *admin.Client, nodes []string, actions ...str
 
 // TestRescueOfARestartedNode: one of three machines is down while the others revoke a user and
 // add one. Then these burn. Alone the first one does nothing, so that a new machine comes
-// first. What only the lost ones knew is gone, a revocation too: the user is admitted again.
+// first. Changes that only the lost nodes had are gone, a revocation too: the user is admitted
+// again.
 func TestRescueOfARestartedNode(t *testing.T) {
 	t.Parallel()
 	r, cl := newRescuer(t, 3, nodetest.Config{})

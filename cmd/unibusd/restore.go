@@ -45,7 +45,7 @@ func restoreCommand() *cobra.Command {
 				c.Printf("Left behind: %s (rows: %d).\n", l, l.Rows)
 			}
 			c.Printf("%s\n\n", signedBy(r.Signed))
-			c.Printf("What was changed after the backup is not in it. The audit knows who was revoked, activated or extended since: unibusd audit revocations --file audit.jsonl --db %s\n", core.ShellQuote(r.Path))
+			c.Printf("Later changes are not in the backup. The audit knows who was revoked, activated or extended since: unibusd audit revocations --file audit.jsonl --db %s\n", core.ShellQuote(r.Path))
 			c.Printf("Next: %s …\n", next)
 			c.Printf("In a cluster all nodes begin with fresh data directories; then migrate it: unibusd migrate-to-kv --db %s …\n", core.ShellQuote(r.Path))
 			return nil
@@ -99,7 +99,7 @@ func restoreClusterCommand() *cobra.Command {
 			}
 			c.Println(signedBy(r.Signed))
 			c.Println(keptKey(r.Signed, cl.ClusterKey()))
-			c.Println("What was changed after the backup is not in it.")
+			c.Println("Later changes are not in the backup.")
 		})
 	})
 	f := c.Flags()

@@ -76,7 +76,7 @@ func since(k *admin.KeyHealth) string {
 func roomGetCommand() *cobra.Command {
 	var n network
 	statements := 20
-	c := n.command("get ROOM", "Show a room, its members, who has its key, and who signed whom into it", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
+	c := n.command("get ROOM", "Show a room, its members, the holders of its key, and the signer of each membership", []string{"ROOM"}, func(ctx context.Context, c *cobra.Command, cl *admin.Client, args []string) error {
 		d, err := cl.RoomGet(ctx, args[0])
 		if err != nil {
 			return err

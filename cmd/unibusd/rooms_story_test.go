@@ -242,7 +242,7 @@ func (u *person) wantHeard(text string, by *person) error {
 	if u.heard[text] == by.id {
 		return nil
 	}
-	return fmt.Errorf("%s has not heard %q of %s; what could not be read: %v", u.name, text, by.name, errors.Join(u.bad...))
+	return fmt.Errorf("%s has not heard %q of %s; messages that could not be read: %v", u.name, text, by.name, errors.Join(u.bad...))
 }
 
 // talk sends messages until every other member has received one. A message may be lost
@@ -305,8 +305,8 @@ func (s *story) epochAfter(room core.RoomID, before core.Epoch, all ...*person) 
 	s.t.Logf("%s is at epoch %d", room, epochOf(s.t, all[0].in[room]))
 }
 
-// refused is somebody who is out: the SDK says so, the node refuses what is sent
-// without the SDK, and whatever came through would be read by nobody.
+// refused: the SDK says that the user is no member, the node refuses messages sent
+// without the SDK, and no member reads one that comes through.
 func (s *story) refused(u *person, room core.RoomID) {
 	s.t.Helper()
 	nodetest.Wait(s.t, 20*time.Second, func() error {

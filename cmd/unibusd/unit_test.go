@@ -71,7 +71,7 @@ func TestUnitExposure(t *testing.T) {
 	}
 }
 
-// TestUnitReloads: what the unit runs for a reload makes a node read its operators again.
+// TestUnitReloads: the unit's reload command makes a node read its operators again.
 func TestUnitReloads(t *testing.T) {
 	t.Parallel()
 	reload := unit(t)["ExecReload"]
