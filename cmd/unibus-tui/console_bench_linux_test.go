@@ -92,7 +92,7 @@ func BenchmarkConsoleFirstFrame(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkConsoleIdle is what a console uses that nobody touches, and what a second of it writes.
+// BenchmarkConsoleIdle measures a console without input, and how much it writes in a second.
 func BenchmarkConsoleIdle(b *testing.B) {
 	node, floor := startNode(b), floorProgram(b)
 	_, ours := showsWithin(b, consoleCommand(b, node), "live from")

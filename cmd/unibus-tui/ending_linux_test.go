@@ -293,7 +293,7 @@ func TestWindowWithoutASize(t *testing.T) {
 	waitForPTY(t, pty, "ana (admin)")
 }
 
-// TestConsoleInTheCLocale: what reaches the terminal is ASCII.
+// TestConsoleInTheCLocale: the console writes only ASCII to the terminal.
 func TestConsoleInTheCLocale(t *testing.T) {
 	t.Parallel()
 	node := startNode(t)

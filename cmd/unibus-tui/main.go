@@ -155,8 +155,8 @@ func (a *afterwards) print(c *cobra.Command) {
 	}
 }
 
-// cannotDraw says why the status is printed as text instead of a console, and what shows the console. It
-// returns "" if a console can be drawn.
+// cannotDraw says why the status is printed as text instead of a console, and how to show the console.
+// It returns "" if a console can be drawn.
 func cannotDraw(terminalType string) string {
 	switch {
 	case !term.IsTerminal(os.Stdout.Fd()) || !term.IsTerminal(os.Stdin.Fd()):

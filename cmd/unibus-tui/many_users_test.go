@@ -64,7 +64,7 @@ func startMeasured(t *testing.T, s core.Snapshot) (*tuitest.Terminal, *measuring
 	return term, cl
 }
 
-// step is what an operator does, and what the screen then shows.
+// step is a key or text that an operator types, and the screen that follows.
 type step struct{ keys, text string }
 
 // assertSteps: each shows its text soon, and no answer is larger than the window needs.
