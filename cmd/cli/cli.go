@@ -23,10 +23,10 @@ import (
 	"unibus/core"
 )
 
-// Execute runs a program's root command and returns its exit code: that of the
-// error's kind, or of Coded. An error is printed once: as text on the command's error stream,
-// or as one JSON document on its output where --json was given. Whatever a
-// command prints or logs goes through core.Redact, and the process leaves no core dump.
+// Execute runs a program's root command and returns its exit code: that of the error's kind,
+// or of Coded. An error is printed once: as text on the command's error stream, or as one
+// JSON document on its output where --json was given. Everything that a command prints or
+// logs goes through core.Redact, and the process leaves no core dump.
 func Execute(ctx context.Context, root *cobra.Command, version string, args []string) int {
 	forbidDumps()
 	if os.Getenv("NO_COLOR") != "" {

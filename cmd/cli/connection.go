@@ -121,8 +121,8 @@ func (c *Connection) Try(ctx context.Context, cfg admin.ClientConfig) (*admin.Cl
 const firstTry = 150 * time.Millisecond
 
 // DialInTime is Dial for what goes on without a connection: where no node answers at once it
-// returns a client that tries every server until ctx ends. See admin.Client.Attempts. What Dial
-// prints is given to say, from another goroutine.
+// returns a client that tries every server until ctx ends. See admin.Client.Attempts. Dial
+// passes the text that it would print to say, from another goroutine.
 func (c *Connection) DialInTime(ctx context.Context, name string, say func(string)) (*admin.Client, error) {
 	cfg, err := c.Config(ctx, name)
 	if err != nil {

@@ -107,7 +107,8 @@ func TestContextWithASeedIsPrivate(t *testing.T) {
 }
 
 // TestCommandFlagsAreThoseGiven: a command that a program shows acts on the same cluster as the same
-// operator. Each flag overrides the context, and what the context fills in stays with the context.
+// operator. Each flag overrides the context, and values that the context fills in stay with the
+// context.
 func TestCommandFlagsAreThoseGiven(t *testing.T) {
 	seed, _, err := keys.Generate()
 	if err != nil {
