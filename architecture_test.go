@@ -292,8 +292,8 @@ var packages = sync.OnceValues(func() ([]pkg, error) {
 	}
 })
 
-// within says whether an import is a library, or one of its packages. unibus's
-// own core is exact: what lies below it are other packages.
+// within says whether an import is a library, or one of its packages. unibus's own core
+// is exact: the packages below it count as others.
 func within(imp, library string) bool {
 	if imp == library {
 		return true

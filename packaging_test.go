@@ -57,9 +57,9 @@ func instructions(text string) (all []instruction) {
 	return all
 }
 
-// TestContainerfile: what docker build would refuse, or what would make another image than the
-// documents say: a stage or a file that is missing, an older compiler than go.mod names, a shell,
-// a user with a name or with rights.
+// TestContainerfile: the file has nothing that docker build would refuse, or that would make
+// another image than the documents say: a stage or a file that is missing, an older compiler than
+// go.mod names, a shell, a user with a name or with rights.
 func TestContainerfile(t *testing.T) {
 	t.Parallel()
 	known := []string{"FROM", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD"}

@@ -13,7 +13,7 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// view is a page or a fault: what is done first, the key of the page, and what must be on the screen then.
+// view is a page or a fault: its steps, the key of the page, and what must be on the screen then.
 type view struct {
 	name string // "" takes no picture
 	do   func(ctx context.Context) error

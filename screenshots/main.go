@@ -73,8 +73,7 @@ func run(ctx context.Context, dir, unibusd string) (err error) {
 	return takeGallery(ctx, dir, d)
 }
 
-// screenshot is one picture: what is done first, and what must be on the screen
-// then.
+// screenshot is one picture: its steps, and what must be on the screen then.
 type screenshot struct {
 	name string // "" takes none
 	do   func(ctx context.Context) error
