@@ -53,7 +53,7 @@ func Tables() []core.Table {
 // is no control plane of unibus, not a whole one, or not what was signed, KindRefused
 // where it is fenced, KindFailed where it is damaged.
 func Check(ctx context.Context, path string) (Content, error) {
-	ctx, cancel := bounded(ctx, path)
+	ctx, cancel := withReadTimeout(ctx, path)
 	defer cancel()
 	s, err := open(ctx, path)
 	if err != nil {
@@ -63,9 +63,9 @@ func Check(ctx context.Context, path string) (Content, error) {
 	return content, errors.Join(err, s.Close())
 }
 
-// bounded gives the reading of a file an end: a minute, and a second for each
+// withReadTimeout gives the reading of a file an end: a minute, and a second for each
 // megabyte, which is many times what it takes.
-func bounded(ctx context.Context, path string) (context.Context, context.CancelFunc) {
+func withReadTimeout(ctx context.Context, path string) (context.Context, context.CancelFunc) {
 	within := time.Minute
 	if info, err := os.Stat(path); err == nil {
 		within += time.Duration(info.Size()>>20) * time.Second

@@ -66,10 +66,10 @@ func NewClusterRestorer(c ClusterRestoreConfig) *ClusterRestorer {
 	return &ClusterRestorer{cfg: c, record: NewScheduler(ScheduleConfig{Node: c.Node, Ledger: c.Ledger}), upload: upload{dir: c.Dir, free: c.Free}}
 }
 
-// Open removes what a process that was killed has left.
+// Open removes the files of a process that was killed.
 func (r *ClusterRestorer) Open(context.Context) error { return r.upload.clear() }
 
-// Close forgets a database that was brought.
+// Close removes an uploaded database.
 func (r *ClusterRestorer) Close() error { return r.upload.clear() }
 
 // Part takes a part of a database, or says how far a restore is.
@@ -78,14 +78,14 @@ func (r *ClusterRestorer) Part(by core.Operator, req core.RestorePartRequest) (c
 	return core.RestorePart{Bytes: n, Rows: int(r.rows.Load())}, err
 }
 
-// Run restores the database that was brought. KindRefused where the cluster is not new and
+// Run restores the uploaded database. KindRefused where the cluster is not new and
 // empty, or another restore is under way.
 func (r *ClusterRestorer) Run(ctx context.Context, by core.Operator, req core.RestoreRequest) (out core.ClusterRestored, err error) {
-	path, err := r.upload.take(by, req)
+	path, err := r.upload.acquire(by, req)
 	if err != nil {
 		return out, err
 	}
-	defer r.upload.give()
+	defer r.upload.release()
 	r.rows.Store(0)
 	src, err := open(ctx, path)
 	if err != nil {
@@ -97,7 +97,7 @@ func (r *ClusterRestorer) Run(ctx context.Context, by core.Operator, req core.Re
 		return out, err
 	}
 	if !content.Same(Content{Tables: req.Tables}) {
-		return out, core.Errorf(core.KindFailed, "what arrived is not what was sent: %s", content).WithNext("try again")
+		return out, core.Errorf(core.KindFailed, "the uploaded database is not the one that was sent: %s", content).WithNext("try again")
 	}
 	t, err := r.begin(ctx, by, content)
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *ClusterRestorer) Run(ctx context.Context, by core.Operator, req core.Re
 }
 
 // begin records that this node restores, unless another one does.
-func (r *ClusterRestorer) begin(ctx context.Context, by core.Operator, content Content) (*clusterTry, error) {
+func (r *ClusterRestorer) begin(ctx context.Context, by core.Operator, content Content) (*restoreAttempt, error) {
 	a, _, err := r.cfg.Authority.Authority(ctx)
 	if err != nil {
 		return nil, err
@@ -128,12 +128,12 @@ func (r *ClusterRestorer) begin(ctx context.Context, by core.Operator, content C
 	if err != nil {
 		return nil, err
 	}
-	t := &clusterTry{r: r, authority: a, first: !rec.Restore.Unfinished(&a)}
+	t := &restoreAttempt{r: r, authority: a, isFirst: !rec.Restore.Unfinished(&a)}
 	generation := a.Generation + 1
-	if t.first {
+	if t.isFirst {
 		err = r.checkEmpty(ctx)
 	} else {
-		generation, err = rec.Restore.Generation+1, r.awaitSilence(ctx, *rec.Restore)
+		generation, err = rec.Restore.Generation+1, r.awaitLeaseExpiry(ctx, *rec.Restore)
 	}
 	if err != nil {
 		return nil, err
@@ -162,9 +162,9 @@ func errUnderWay(l core.ClusterRestore) error {
 		WithNext("unibus-tui status")
 }
 
-// awaitSilence returns once another try has given no sign of life for the time of a lease, by
+// awaitLeaseExpiry returns once another attempt has not renewed its lease for the time of one, by
 // this node's own clock.
-func (r *ClusterRestorer) awaitSilence(ctx context.Context, l core.ClusterRestore) error {
+func (r *ClusterRestorer) awaitLeaseExpiry(ctx context.Context, l core.ClusterRestore) error {
 	for until := time.Now().Add(r.cfg.Lease); time.Now().Before(until); {
 		if err := pause(ctx, r.cfg.Lease/10); err != nil {
 			return err
@@ -203,34 +203,34 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// clusterTry is one try of a restore, while the record names it.
-type clusterTry struct {
-	r         *ClusterRestorer
-	lease     core.ClusterRestore
-	authority core.Authority // before
-	first     bool           // no try before it has closed the buckets
-	closed    bool           // this one has
+// restoreAttempt is one attempt at a restore, while the record names it.
+type restoreAttempt struct {
+	r             *ClusterRestorer
+	lease         core.ClusterRestore
+	authority     core.Authority // before
+	isFirst       bool           // no earlier attempt has closed the buckets
+	closedBuckets bool           // this attempt has closed them
 }
 
-// renew shows that the node works, and ends a try that another one has followed.
-func (t *clusterTry) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+// renew renews the lease, and ends an attempt that another one has replaced.
+func (t *restoreAttempt) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 	for pause(ctx, t.r.cfg.Lease/5) == nil {
 		err := t.change(ctx, func(rec *core.BackupRecord) {
 			lease := *rec.Restore
 			lease.Beat++
 			rec.Restore = &lease
 		})
-		if errors.Is(err, errTurnLost) {
-			cancel(errTurnLost)
+		if errors.Is(err, errLeaseLost) {
+			cancel(errLeaseLost)
 			return
 		}
 	}
 }
 
-func (t *clusterTry) change(ctx context.Context, f func(*core.BackupRecord)) error {
+func (t *restoreAttempt) change(ctx context.Context, f func(*core.BackupRecord)) error {
 	return t.r.record.change(ctx, func(rec *core.BackupRecord) error {
 		if rec.Restore == nil || rec.Restore.Token != t.lease.Token {
-			return errTurnLost
+			return errLeaseLost
 		}
 		f(rec)
 		return nil
@@ -238,19 +238,19 @@ func (t *clusterTry) change(ctx context.Context, f func(*core.BackupRecord)) err
 }
 
 // run closes the buckets, fills and compares them, and opens them.
-func (t *clusterTry) run(ctx context.Context, src *sqlite.Store, content Content, out *core.ClusterRestored) error {
+func (t *restoreAttempt) run(ctx context.Context, src *sqlite.Store, content Content, out *core.ClusterRestored) error {
 	cfg := t.r.cfg
 	cfg.Host.Withdraw(core.Errorf(core.KindUnavailable, "a backup is being restored into this cluster").WithNext("wait for its end: unibus-tui status"))
-	t.closed = true
+	t.closedBuckets = true
 	if err := t.retry(ctx, func() error { return cfg.Target.Shut(ctx, t.lease.Generation) }); err != nil {
 		return err
 	}
-	if t.first {
-		if err := t.r.checkEmpty(ctx); err != nil { // what was written before the buckets were closed
+	if t.isFirst {
+		if err := t.r.checkEmpty(ctx); err != nil { // a row may have been written before the buckets were closed
 			return errors.Join(err, t.open(ctx))
 		}
 	}
-	if err := pause(ctx, cfg.AdmissionLease); err != nil { // no proof from before holds any more
+	if err := pause(ctx, cfg.AdmissionLease); err != nil { // no earlier proof holds any more
 		return err
 	}
 	if err := eachTable(func(table core.Table) error {
@@ -269,7 +269,7 @@ func (t *clusterTry) run(ctx context.Context, src *sqlite.Store, content Content
 }
 
 // verify reads every replica, and compares its digest with the backup's.
-func (t *clusterTry) verify(ctx context.Context, src *sqlite.Store, content Content) (replicas []string, err error) {
+func (t *restoreAttempt) verify(ctx context.Context, src *sqlite.Store, content Content) (replicas []string, err error) {
 	for _, table := range core.Tables() {
 		at := slices.IndexFunc(content.Tables, func(b core.BackupTable) bool { return b.Table == table })
 		var want core.Digest
@@ -302,9 +302,9 @@ func (t *clusterTry) verify(ctx context.Context, src *sqlite.Store, content Cont
 	return replicas, nil
 }
 
-// open makes the buckets the authority, one generation on. A write whose answer was lost is
-// looked for.
-func (t *clusterTry) open(ctx context.Context) error {
+// open makes the buckets the authority, one generation on. If the answer to the write is
+// lost, open reads the authority again.
+func (t *restoreAttempt) open(ctx context.Context) error {
 	cfg := t.r.cfg
 	next := core.Authority{Backend: core.BackendKV, Node: cfg.Node, Generation: t.lease.Generation}
 	err := t.retry(ctx, func() error {
@@ -323,15 +323,15 @@ func (t *clusterTry) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.closed = false
+	t.closedBuckets = false
 	if err := t.change(ctx, func(rec *core.BackupRecord) { rec.Restore = nil }); err != nil { // the authority says the same
 		cfg.Log.Debug("the record of a restore stays; it is over", "error", err)
 	}
 	return t.retry(ctx, func() error { return cfg.Host.Serve(ctx, next) })
 }
 
-// retry does again what found no majority or no answer.
-func (t *clusterTry) retry(ctx context.Context, f func() error) error {
+// retry calls f again while there is no majority or no answer.
+func (t *restoreAttempt) retry(ctx context.Context, f func() error) error {
 	for until := time.Now().Add(t.r.cfg.Patience); ; {
 		err := f()
 		if k := core.KindOf(err); k != core.KindUnavailable || time.Now().After(until) || ctx.Err() != nil {
@@ -344,19 +344,19 @@ func (t *clusterTry) retry(ctx context.Context, f func() error) error {
 }
 
 // explain says in what state the cluster is after an error.
-func (t *clusterTry) explain(err, cause error) error {
-	if errors.Is(cause, errTurnLost) {
+func (t *restoreAttempt) explain(err, cause error) error {
+	if errors.Is(cause, errLeaseLost) {
 		return core.Errorf(core.KindConflict, "another restore has taken this one over").WithNext("unibus-tui status")
 	}
-	if !t.closed {
+	if !t.closedBuckets {
 		return err
 	}
 	e := core.AsError(err)
-	return core.Errorf(e.Kind, "the restore stopped, and the cluster stays closed: nobody is admitted. %w", err).
-		WithNext("%s", fmt.Sprintf("%sgive the same command again, which goes on", nextFirst(e.Next)))
+	return core.Errorf(e.Kind, "the restore stopped, and the cluster stays closed: no user is admitted. %w", err).
+		WithNext("%s", fmt.Sprintf("%srun the same command again, which continues the restore", joinNextStep(e.Next)))
 }
 
-func nextFirst(next string) string {
+func joinNextStep(next string) string {
 	if next == "" {
 		return ""
 	}

@@ -21,15 +21,15 @@ type Source interface {
 	BackupPart(ctx context.Context, node string, req core.BackupPartRequest) (core.BackupPart, error)
 }
 
-// Progress is how far a backup is.
+// Progress is the progress of a backup.
 type Progress struct {
 	Node  string
 	Rows  int   // written by the node, while it makes the file
-	Bytes int64 // that came
+	Bytes int64 // that have arrived
 	Total int64 // bytes of the file; 0: it is being made
 }
 
-// Result is a backup that lies in a file.
+// Result is a backup in a file.
 type Result struct {
 	Path string `json:"path"` // absolute
 	core.Backup
@@ -37,11 +37,11 @@ type Result struct {
 }
 
 const (
-	lookEvery       = time.Second     // while a node makes the file
-	mostSilentLooks = 5               // looks without an answer before the node is given up
-	createTries     = 3               // whole backups, where the answer to the request is lost
-	partTries       = 3               // for one part
-	endWithin       = 2 * time.Second // for telling a node that its file is not needed any more
+	pollInterval   = time.Second     // while a node makes the file
+	maxFailedPolls = 5               // polls without an answer before fetch fails
+	createTries    = 3               // whole backups, where the answer to the request is lost
+	partTries      = 3               // for one part
+	endTimeout     = 2 * time.Second // for telling a node that its file is not needed any more
 )
 
 // Fetch has the node that is connected, or else one that serves the control
@@ -97,7 +97,7 @@ func fetch(ctx context.Context, src Source, to *os.File, report func(Progress)) 
 // fetch takes one backup, and has the node forget it.
 func (j fetcher) fetch(ctx context.Context, to *os.File) (core.Backup, error) {
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 		defer cancel()
 		_, _ = j.part(ctx, core.BackupPartRequest{End: true}) // unheard, the node forgets it by itself
 	}()
@@ -110,7 +110,7 @@ func (j fetcher) fetch(ctx context.Context, to *os.File) (core.Backup, error) {
 		return core.Backup{}, err
 	}
 	if got := hex.EncodeToString(h.Sum(nil)); got != b.SHA256 {
-		return core.Backup{}, core.Errorf(core.KindFailed, "what came from %s is not the file that it made: its SHA-256 is %s, not %s", j.node, got, b.SHA256).
+		return core.Backup{}, core.Errorf(core.KindFailed, "the file from %s is not the one that it made: its SHA-256 is %s, not %s", j.node, got, b.SHA256).
 			WithNext("try again; if it happens twice, look at the disk and the memory of both machines")
 	}
 	return b, nil
@@ -129,7 +129,7 @@ func (j fetcher) part(ctx context.Context, req core.BackupPartRequest) (core.Bac
 	return j.src.BackupPart(ctx, j.node, req)
 }
 
-// take waits for the node to make the file, as long as it says that it is at it.
+// take waits while the node says that it makes the file.
 func (j fetcher) take(ctx context.Context) (core.Backup, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -150,9 +150,9 @@ func (j fetcher) take(ctx context.Context) (core.Backup, error) {
 
 // watch gives a node up that has stopped answering.
 func (j fetcher) watch(ctx context.Context, giveUp context.CancelCauseFunc) {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	for silent := 0; silent < mostSilentLooks; {
+	for silent := 0; silent < maxFailedPolls; {
 		select {
 		case <-ctx.Done():
 			return
@@ -202,7 +202,7 @@ func (j fetcher) fetchAt(ctx context.Context, at int64) ([]byte, error) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(lookEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }

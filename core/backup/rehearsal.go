@@ -16,17 +16,17 @@ import (
 	"unibus/core/migrate"
 )
 
-// summedWriter counts and hashes what goes through it.
-type summedWriter struct {
+// hashWriter counts and hashes what goes through it.
+type hashWriter struct {
 	to   io.Writer
 	hash hash.Hash
 	n    int64
 }
 
-func newSummedWriter(to io.Writer) *summedWriter { return &summedWriter{to: to, hash: sha256.New()} }
+func newHashWriter(to io.Writer) *hashWriter { return &hashWriter{to: to, hash: sha256.New()} }
 
 // Write implements io.Writer.
-func (w *summedWriter) Write(p []byte) (int, error) {
+func (w *hashWriter) Write(p []byte) (int, error) {
 	n, err := w.to.Write(p)
 	w.hash.Write(p[:n]) // never fails
 	w.n += int64(n)
@@ -37,7 +37,7 @@ func (w *summedWriter) Write(p []byte) (int, error) {
 // removed afterwards, and compares the rows with those that the backup was made of.
 // Without an identity the bytes before encryption are restored, and the stored ones are
 // only compared by their hash.
-func (t *turn) rehearse(ctx context.Context, snapshot string, want core.Backup, made *core.ScheduledBackup) error {
+func (t *leasedBackup) rehearse(ctx context.Context, snapshot string, want core.Backup, made *core.ScheduledBackup) error {
 	from, restored := snapshot, filepath.Join(t.s.cfg.Scratch, "rehearsal.db")
 	made.Rehearsal = core.RehearsalPlain
 	if !made.Encrypted || len(t.s.cfg.Identities) > 0 {
@@ -63,13 +63,13 @@ func (t *turn) rehearse(ctx context.Context, snapshot string, want core.Backup, 
 
 // readBack reads the stored bytes, compares them with those that were written, and puts
 // them into a file, decrypted, where the rehearsal restores them.
-func (t *turn) readBack(ctx context.Context, to string, made core.ScheduledBackup) error {
+func (t *leasedBackup) readBack(ctx context.Context, to string, made core.ScheduledBackup) error {
 	stored, err := t.s.cfg.To.Open(ctx, made.Name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stored.Close() }() // it was only read
-	sum := newSummedWriter(io.Discard)
+	sum := newHashWriter(io.Discard)
 	tee := io.TeeReader(stored, sum)
 	if made.Rehearsal == core.RehearsalStored {
 		err = decryptToFile(tee, to, made.Encrypted, t.s.cfg.Identities)

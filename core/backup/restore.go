@@ -38,7 +38,7 @@ func Restore(ctx context.Context, from, to string, want Expect) (Restored, error
 	if err != nil {
 		return Restored{}, err
 	}
-	limited, cancel := bounded(ctx, from)
+	limited, cancel := withReadTimeout(ctx, from)
 	defer cancel()
 	src, err := open(limited, from)
 	if err != nil {
@@ -119,8 +119,8 @@ func (want Expect) checkSigner(path string, by *Signature) error {
 		WithNext("give a backup that %s has signed", want.Signer)
 }
 
-// rowsAtATime go into the new file in one transaction.
-const rowsAtATime = 1000
+// rowsPerTransaction go into the new file in one transaction.
+const rowsPerTransaction = 1000
 
 // write fills the partial file with the rows of a file, and says what they are and who signed
 // them. The rows are read once: the signed rows are the written ones.
@@ -151,7 +151,7 @@ func copyRows(ctx context.Context, src *sqlite.Store, w *sqlite.Writer) (Content
 	}
 	got, err := readRows(ctx, src, func(r core.Row) error {
 		batch = append(batch, r)
-		if len(batch) < rowsAtATime {
+		if len(batch) < rowsPerTransaction {
 			return nil
 		}
 		return flush()
@@ -174,12 +174,12 @@ func (d partialFile) readBackAndPlace(ctx context.Context, want Content) error {
 		return err
 	}
 	if !got.Same(want) {
-		return d.notTheSame(got, want)
+		return d.contentDiffers(got, want)
 	}
 	return d.place()
 }
 
-func (d partialFile) notTheSame(got, want Content) error {
+func (d partialFile) contentDiffers(got, want Content) error {
 	return core.Errorf(core.KindFailed, "what was written for %s is not what it was made of (%s, not %s); it was removed", d.final, got, want).
 		WithNext("check the disk, then try again")
 }
@@ -191,7 +191,7 @@ func (d partialFile) verifyAndPlace(ctx context.Context, want Content) (Content,
 		return Content{}, err
 	}
 	if !got.Same(want) {
-		return Content{}, d.notTheSame(got, want)
+		return Content{}, d.contentDiffers(got, want)
 	}
 	return got, d.place()
 }

@@ -13,12 +13,12 @@ import (
 // maxKept bounds the record: it lists no more backups than that.
 const maxKept = 200
 
-const nameTime = "20060102T150405.000Z"
+const nameTimeLayout = "20060102T150405.000Z"
 
 // backupName is the name of a scheduled backup: unibus-CLUSTER-TIME-NODE.db, with .age
 // where it is encrypted.
 func backupName(cluster, node string, at time.Time, encrypted bool) string {
-	name := fmt.Sprintf("%s%s-%s.db", NamePrefix(cluster), at.UTC().Format(nameTime), node)
+	name := fmt.Sprintf("%s%s-%s.db", NamePrefix(cluster), at.UTC().Format(nameTimeLayout), node)
 	if encrypted {
 		name += ".age"
 	}
@@ -41,7 +41,7 @@ func scheduledNames(cluster string, all []string) []string {
 // retain removes the oldest backups at this node's destination beyond those to keep. The
 // last rehearsed one stays in any case. A failure is logged: the backup is made, and the
 // next one tries again.
-func (t *turn) retain(ctx context.Context) {
+func (t *leasedBackup) retain(ctx context.Context) {
 	cfg := t.s.cfg
 	all, err := cfg.To.List(ctx)
 	if err != nil {
@@ -94,14 +94,14 @@ func (s *Scheduler) removeUnfinished(ctx context.Context, rec core.BackupRecord)
 	gone := map[core.UnfinishedBackup]bool{}
 	for _, u := range rec.Unfinished {
 		mine := u.Node == s.cfg.Node
-		if !mine && s.tried[u] {
+		if !mine && s.triedRemovals[u] {
 			continue
 		}
 		if err := s.cfg.To.Remove(ctx, u.Name); err != nil {
 			s.cfg.Log.Warn("a backup that was not finished could not be removed", "name", u.Name, "to", s.cfg.To.String(), "error", err)
 			continue
 		}
-		if s.tried[u] = true; mine {
+		if s.triedRemovals[u] = true; mine {
 			gone[u] = true
 		}
 	}

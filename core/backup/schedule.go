@@ -63,7 +63,7 @@ type ScheduleConfig struct {
 	Log      *slog.Logger
 
 	Poll  time.Duration // between two looks at the record; 0: 2 s
-	Lease time.Duration // without a sign of life of the node whose turn it is; 0: 30 s
+	Lease time.Duration // how long a lease holds without a renewal; 0: 30 s
 	Retry time.Duration // after the first failure; each further one doubles it; 0: 1 min
 }
 
@@ -80,9 +80,9 @@ type Scheduler struct {
 	known  bool // the record was read
 	record core.BackupRecord
 
-	lease core.BackupLease // as it was last seen; these three are Run's
-	seen  time.Time        // when it changed last
-	tried map[core.UnfinishedBackup]bool
+	lease         core.BackupLease // as it was last seen; these three are Run's
+	leaseChanged  time.Time        // when it changed last
+	triedRemovals map[core.UnfinishedBackup]bool
 }
 
 // NewScheduler does no I/O.
@@ -95,7 +95,7 @@ func NewScheduler(c ScheduleConfig) *Scheduler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Scheduler{cfg: c, wake: make(chan struct{}, 1), tried: map[core.UnfinishedBackup]bool{}}
+	return &Scheduler{cfg: c, wake: make(chan struct{}, 1), triedRemovals: map[core.UnfinishedBackup]bool{}}
 }
 
 // Record is what was last read; false before that.
@@ -105,12 +105,12 @@ func (s *Scheduler) Record() (core.BackupRecord, bool) {
 	return s.record, s.known
 }
 
-// Run looks for its turn until ctx ends. A backup under way is given up then, and
-// leaves nothing.
+// Run makes each due backup until ctx ends. A backup under way stops then, and leaves
+// nothing.
 func (s *Scheduler) Run(ctx context.Context) {
 	s.clearScratch()
 	for ctx.Err() == nil {
-		s.look(ctx)
+		s.runIfDue(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -125,15 +125,15 @@ func (s *Scheduler) clearScratch() {
 		return
 	}
 	if err := os.RemoveAll(s.cfg.Scratch); err != nil {
-		s.cfg.Log.Error("what is left of a backup cannot be removed; it may hold the whole control plane", "directory", s.cfg.Scratch, "error", err)
+		s.cfg.Log.Error("the temporary files of a backup cannot be removed; they may hold the whole control plane", "directory", s.cfg.Scratch, "error", err)
 	}
 }
 
-// look reads the record, and makes a backup if it is time and this node's turn.
-func (s *Scheduler) look(ctx context.Context) {
+// runIfDue reads the record, and makes a backup if one is due and no other node has the lease.
+func (s *Scheduler) runIfDue(ctx context.Context) {
 	rec, rev, err := s.load(ctx)
 	if err == nil && s.cfg.To != nil && rec.Begun == 0 {
-		rec, rev, err = s.begin(ctx)
+		rec, rev, err = s.recordSchedule(ctx)
 	}
 	if err != nil {
 		s.cfg.Log.Debug("the record of backups cannot be read or changed now", "error", err)
@@ -142,20 +142,20 @@ func (s *Scheduler) look(ctx context.Context) {
 	if s.cfg.To != nil {
 		s.removeUnfinished(ctx, rec)
 	}
-	if s.cfg.To == nil || !s.due(rec, time.Now()) || s.taken(rec) || s.cfg.Serves() != nil {
+	if s.cfg.To == nil || !s.due(rec, time.Now()) || s.isLeased(rec) || s.cfg.Serves() != nil {
 		return
 	}
-	turn, err := s.take(ctx, rec, rev)
+	turn, err := s.acquireLease(ctx, rec, rev)
 	if err != nil {
 		s.cfg.Log.Debug("another node makes the backup", "error", err)
 		return
 	}
 	made, err := turn.run(ctx)
 	switch {
-	case errors.Is(err, errTurnLost):
-		s.cfg.Log.Warn("a backup was given up: another node has the lease, or it could not be renewed", "name", made.Name)
+	case errors.Is(err, errLeaseLost):
+		s.cfg.Log.Warn("a backup was stopped: another node has the lease, or this node could not renew it", "name", made.Name)
 	case err != nil && ctx.Err() != nil:
-		turn.giveBack(ctx)
+		turn.releaseLease(ctx)
 	case err != nil:
 		turn.fail(ctx, err)
 		s.cfg.Log.Error("a scheduled backup failed", "error", err, "next", core.AsError(err).Next, "to", s.cfg.To.String())
@@ -166,9 +166,9 @@ func (s *Scheduler) look(ctx context.Context) {
 	}
 }
 
-// begin records that there is a schedule, so that every node's status misses backups that
+// recordSchedule records that there is a schedule, so that every node's status misses backups that
 // no node makes.
-func (s *Scheduler) begin(ctx context.Context) (core.BackupRecord, uint64, error) {
+func (s *Scheduler) recordSchedule(ctx context.Context) (core.BackupRecord, uint64, error) {
 	err := s.change(ctx, func(rec *core.BackupRecord) error {
 		if rec.Begun == 0 {
 			rec.Begun = core.MillisOf(time.Now())
@@ -182,9 +182,9 @@ func (s *Scheduler) begin(ctx context.Context) (core.BackupRecord, uint64, error
 	return s.load(ctx)
 }
 
-// backwards is how far ahead of this node's clock the latest backup may be: further, a
-// clock was wrong, and waiting for it would leave out backups.
-const backwards = time.Hour
+// maxClockSkew is how far ahead of this node's clock the latest backup may be. If it is
+// further ahead, a clock was wrong, and waiting for that time would leave out backups.
+const maxClockSkew = time.Hour
 
 // due is true where a backup is wanted now.
 func (s *Scheduler) due(rec core.BackupRecord, now time.Time) bool {
@@ -196,7 +196,7 @@ func (s *Scheduler) due(rec core.BackupRecord, now time.Time) bool {
 		if f.Node == s.cfg.Node {
 			wait += wait / 2 // another node tries first
 		}
-		if since := now.Sub(f.At.Time()); since < wait && since > -backwards {
+		if since := now.Sub(f.At.Time()); since < wait && since > -maxClockSkew {
 			return false
 		}
 	}
@@ -206,9 +206,9 @@ func (s *Scheduler) due(rec core.BackupRecord, now time.Time) bool {
 	}
 	age := now.Sub(last.At.Time())
 	if s.cfg.At != nil { // a time that no node could use is made up for once
-		return last.At.Time().Before(s.cfg.At.Latest(now)) || age < -backwards
+		return last.At.Time().Before(s.cfg.At.Latest(now)) || age < -maxClockSkew
 	}
-	return age >= s.cfg.Every || age < -backwards
+	return age >= s.cfg.Every || age < -maxClockSkew
 }
 
 // retryAfter is how long nodes wait after so many failures.
@@ -220,21 +220,21 @@ func retryAfter(first, every time.Duration, failures int) time.Duration {
 	return min(wait, max(every, first), maxRetry)
 }
 
-// taken is true while another turn lasts. It is counted by this node's own clock from
-// the last change of the lease that it has seen, so that clocks may differ.
-func (s *Scheduler) taken(rec core.BackupRecord) bool {
+// isLeased is true while another node has the lease. This node counts its time by its own
+// clock, from the last change of the lease that it has seen, so that clocks may differ.
+func (s *Scheduler) isLeased(rec core.BackupRecord) bool {
 	if rec.Lease == nil {
 		s.lease = core.BackupLease{}
 		return false
 	}
 	if *rec.Lease != s.lease {
-		s.lease, s.seen = *rec.Lease, time.Now()
+		s.lease, s.leaseChanged = *rec.Lease, time.Now()
 	}
-	return time.Since(s.seen) < s.cfg.Lease
+	return time.Since(s.leaseChanged) < s.cfg.Lease
 }
 
-// take makes it this node's turn. KindConflict where another node was faster.
-func (s *Scheduler) take(ctx context.Context, rec core.BackupRecord, rev uint64) (*turn, error) {
+// acquireLease fails with KindConflict where another node was faster.
+func (s *Scheduler) acquireLease(ctx context.Context, rec core.BackupRecord, rev uint64) (*leasedBackup, error) {
 	lease := core.BackupLease{Node: s.cfg.Node, Token: rand.Text(), Since: core.MillisOf(time.Now())}
 	if l := rec.Lease; l != nil && l.Name != "" { // its node was killed, or is no longer heard
 		rec.Unfinished = append(slices.Clone(rec.Unfinished), core.UnfinishedBackup{Node: l.Node, Name: l.Name})
@@ -244,5 +244,5 @@ func (s *Scheduler) take(ctx context.Context, rec core.BackupRecord, rev uint64)
 	if _, err := s.put(ctx, rec, rev); err != nil {
 		return nil, err
 	}
-	return &turn{s: s, lease: lease}, nil
+	return &leasedBackup{s: s, lease: lease}, nil
 }

@@ -96,7 +96,7 @@ func (d *Server) Create(ctx context.Context, by core.Operator, token string) (co
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h := &transfer{by: by, since: time.Now(), cancel: cancel}
-	if err := d.begin(token, h); err != nil {
+	if err := d.acquireSlot(token, h); err != nil {
 		return core.Backup{}, err
 	}
 	b, err := d.make(ctx, h)
@@ -125,8 +125,8 @@ func checkToken(token string) error {
 	return nil
 }
 
-// begin takes one of the places.
-func (d *Server) begin(token string, h *transfer) error {
+// acquireSlot takes one of the places.
+func (d *Server) acquireSlot(token string, h *transfer) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
@@ -135,14 +135,14 @@ func (d *Server) begin(token string, h *transfer) error {
 	case d.transfers[token] != nil:
 		return core.Errorf(core.KindExists, "there is a backup of this token already")
 	case len(d.transfers) >= d.cfg.Limit:
-		return d.full()
+		return d.slotsTakenError()
 	}
 	d.transfers[token] = h
 	return nil
 }
 
-// full says whose backups hold the places. The caller holds mu.
-func (d *Server) full() error {
+// slotsTakenError says whose backups hold the places. The caller holds mu.
+func (d *Server) slotsTakenError() error {
 	text := ""
 	for _, h := range d.transfers {
 		if text != "" {

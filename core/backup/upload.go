@@ -9,34 +9,34 @@ import (
 	"unibus/core"
 )
 
-// upload is the one database that a node is being brought; the next one replaces it once it
-// has stood still.
+// upload is the one database that a caller sends to a node. The next one replaces it once no
+// part has come for uploadIdle.
 type upload struct {
 	dir  string // of the upload alone
 	free func(dir string) (int64, error)
 
-	mu    sync.Mutex
-	by    core.Operator
-	token string
-	path  string // "" : there is none
-	size  int64
-	total int64
-	moved time.Time
-	inUse bool // a restore reads it
+	mu       sync.Mutex
+	by       core.Operator
+	token    string
+	path     string // "" : there is none
+	size     int64
+	total    int64
+	lastPart time.Time
+	inUse    bool // a restore reads it
 }
 
-// uploadIdle is after which silence another caller may bring a database.
+// uploadIdle is how long after the last part another caller may upload a database.
 const uploadIdle = time.Minute
 
-// clear removes what a process that was killed has left.
+// clear removes the files of a process that was killed.
 func (u *upload) clear() error {
 	if err := os.RemoveAll(u.dir); err != nil {
-		return core.Errorf(core.KindFailed, "what is left of a restore cannot be removed: %w", err).WithNext("remove %s by hand: it may hold a whole control plane", u.dir)
+		return core.Errorf(core.KindFailed, "the files of an earlier restore cannot be removed: %w", err).WithNext("remove %s by hand: it may hold a whole control plane", u.dir)
 	}
 	return nil
 }
 
-// add appends a part. A part that came already is answered again.
+// add appends a part. A repeated part gets the same answer.
 func (u *upload) add(by core.Operator, req core.RestorePartRequest) (int64, error) {
 	if err := checkToken(req.Token); err != nil {
 		return 0, err
@@ -46,14 +46,14 @@ func (u *upload) add(by core.Operator, req core.RestorePartRequest) (int64, erro
 	mine := u.path != "" && u.token == req.Token && u.by.Key == by.Key
 	switch {
 	case u.inUse && !mine:
-		return 0, u.taken()
+		return 0, u.busyError()
 	case req.End:
 		if mine && !u.inUse {
 			u.drop()
 		}
 		return 0, nil
-	case !mine && u.path != "" && time.Since(u.moved) < uploadIdle:
-		return 0, u.taken()
+	case !mine && u.path != "" && time.Since(u.lastPart) < uploadIdle:
+		return 0, u.busyError()
 	case req.Total <= 0 || req.Offset < 0 || req.Offset+int64(len(req.Data)) > req.Total:
 		return 0, core.Errorf(core.KindInvalid, "a part of %d bytes at %d is not of a file of %d", len(req.Data), req.Offset, req.Total).WithNext("begin again")
 	case !mine && req.Offset != 0:
@@ -63,7 +63,7 @@ func (u *upload) add(by core.Operator, req core.RestorePartRequest) (int64, erro
 			return 0, err
 		}
 	}
-	u.moved = time.Now()
+	u.lastPart = time.Now()
 	if req.Offset+int64(len(req.Data)) <= u.size {
 		return u.size, nil
 	}
@@ -73,8 +73,8 @@ func (u *upload) add(by core.Operator, req core.RestorePartRequest) (int64, erro
 	return u.append(req.Data)
 }
 
-func (u *upload) taken() error {
-	return core.Errorf(core.KindUnavailable, "%s brings the node a database to restore", u.by.Name).WithNext("try again when that is over")
+func (u *upload) busyError() error {
+	return core.Errorf(core.KindUnavailable, "%s uploads a database to restore to the node", u.by.Name).WithNext("try again when that is over")
 }
 
 // begin checks the space for the file and for the sorting of its rows. The caller holds mu.
@@ -117,8 +117,8 @@ func (u *upload) drop() {
 	u.path, u.token = "", ""
 }
 
-// take hands the whole file to a restore, which calls give in the end.
-func (u *upload) take(by core.Operator, req core.RestoreRequest) (string, error) {
+// acquire hands the whole file to a restore, which calls release in the end.
+func (u *upload) acquire(by core.Operator, req core.RestoreRequest) (string, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
@@ -134,14 +134,14 @@ func (u *upload) take(by core.Operator, req core.RestoreRequest) (string, error)
 		return "", err
 	}
 	if got != req.SHA256 {
-		return "", core.Errorf(core.KindFailed, "what arrived is not what was sent: its SHA-256 is %s, not %s", got, req.SHA256).
+		return "", core.Errorf(core.KindFailed, "the uploaded file is not the one that was sent: its SHA-256 is %s, not %s", got, req.SHA256).
 			WithNext("try again; if it happens twice, look at the disk and the memory of both machines")
 	}
 	u.inUse = true
 	return u.path, nil
 }
 
-func (u *upload) give() {
+func (u *upload) release() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.inUse = false

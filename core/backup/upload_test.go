@@ -39,7 +39,7 @@ func TestUploadTakesOneWholeFile(t *testing.T) {
 		{"the rest", ana, core.RestorePartRequest{Token: mine, Offset: 4, Total: 12, Data: []byte("word1234")}, 12, ""},
 	} {
 		if c.name == "the rest" {
-			if _, err := u.take(ana, core.RestoreRequest{Token: mine, SHA256: sum}); core.KindOf(err) != core.KindInvalid {
+			if _, err := u.acquire(ana, core.RestoreRequest{Token: mine, SHA256: sum}); core.KindOf(err) != core.KindInvalid {
 				t.Errorf("a file that is not whole: %v", err)
 			}
 		}
@@ -48,19 +48,19 @@ func TestUploadTakesOneWholeFile(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; want %d, %q", c.name, size, err, c.size, c.kind)
 		}
 	}
-	if _, err := u.take(eve, core.RestoreRequest{Token: mine, SHA256: sum}); core.KindOf(err) != core.KindNotFound {
+	if _, err := u.acquire(eve, core.RestoreRequest{Token: mine, SHA256: sum}); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("of another caller: %v", err)
 	}
-	if _, err := u.take(ana, core.RestoreRequest{Token: mine, SHA256: strings.Repeat("0", 64)}); core.KindOf(err) != core.KindFailed {
+	if _, err := u.acquire(ana, core.RestoreRequest{Token: mine, SHA256: strings.Repeat("0", 64)}); core.KindOf(err) != core.KindFailed {
 		t.Errorf("with another sum: %v", err)
 	}
-	if _, err := u.take(ana, core.RestoreRequest{Token: mine, SHA256: sum}); err != nil {
+	if _, err := u.acquire(ana, core.RestoreRequest{Token: mine, SHA256: sum}); err != nil {
 		t.Error(err)
 	}
 	if _, err := u.add(eve, core.RestorePartRequest{Token: other, Total: 12, Data: []byte("evil")}); core.KindOf(err) != core.KindUnavailable {
 		t.Errorf("while it is restored: %v", err)
 	}
-	u.give()
+	u.release()
 	if _, err := u.add(eve, core.RestorePartRequest{Token: other, Total: 4, Data: []byte("good")}); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}

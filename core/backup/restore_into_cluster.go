@@ -14,14 +14,14 @@ import (
 
 // RestoreDestination is a cluster that is filled; *admin.Client is one.
 type RestoreDestination interface {
-	// RestoreNode is the node that shall do it.
+	// RestoreNode names the node that restores.
 	RestoreNode(ctx context.Context) (string, error)
 	RestorePart(ctx context.Context, node string, req core.RestorePartRequest) (core.RestorePart, error)
 	// Restore takes as long as the rows need.
 	Restore(ctx context.Context, node string, req core.RestoreRequest) (core.ClusterRestored, error)
 }
 
-// RestoreIntoCluster checks a backup as RestoreFile does, brings its rows to a node of a new
+// RestoreIntoCluster checks a backup as RestoreFile does, uploads its rows to a node of a new
 // cluster, and has the node put them into the buckets. report is told of the progress; it may be nil.
 func RestoreIntoCluster(ctx context.Context, to RestoreDestination, from, identity string, want Expect, report func(Progress)) (core.ClusterRestored, Restored, error) {
 	if report == nil {
@@ -41,20 +41,20 @@ func RestoreIntoCluster(ctx context.Context, to RestoreDestination, from, identi
 	if err != nil {
 		return out, r, err
 	}
-	b := bringer{to: to, node: node, token: rand.Text() + rand.Text(), report: report}
-	out, err = b.bring(ctx, r)
+	b := rowUploader{to: to, node: node, token: rand.Text() + rand.Text(), report: report}
+	out, err = b.upload(ctx, r)
 	return out, r, err
 }
 
-// bringer is one database on its way to a node.
-type bringer struct {
+// rowUploader uploads one database to a node.
+type rowUploader struct {
 	to     RestoreDestination
 	node   string
 	token  string
 	report func(Progress)
 }
 
-func (b bringer) bring(ctx context.Context, r Restored) (core.ClusterRestored, error) {
+func (b rowUploader) upload(ctx context.Context, r Restored) (core.ClusterRestored, error) {
 	sum, size, err := fileSHA256(r.Path)
 	if err != nil {
 		return core.ClusterRestored{}, err
@@ -65,7 +65,7 @@ func (b bringer) bring(ctx context.Context, r Restored) (core.ClusterRestored, e
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	if err := b.parts(ctx, f, size); err != nil {
-		b.giveUp(ctx)
+		b.cancel(ctx)
 		return core.ClusterRestored{}, err
 	}
 	ended, watched := make(chan struct{}), make(chan struct{})
@@ -76,7 +76,7 @@ func (b bringer) bring(ctx context.Context, r Restored) (core.ClusterRestored, e
 	return out, err
 }
 
-func (b bringer) parts(ctx context.Context, f io.ReaderAt, size int64) error {
+func (b rowUploader) parts(ctx context.Context, f io.ReaderAt, size int64) error {
 	data := make([]byte, partBytes)
 	for at := int64(0); at < size; {
 		n, err := f.ReadAt(data[:min(partBytes, size-at)], at)
@@ -92,8 +92,8 @@ func (b bringer) parts(ctx context.Context, f io.ReaderAt, size int64) error {
 	return nil
 }
 
-// part is sent again where no answer came: a part that is there is answered again.
-func (b bringer) part(ctx context.Context, req core.RestorePartRequest) error {
+// part sends a part again where no answer came: a node answers a repeated part.
+func (b rowUploader) part(ctx context.Context, req core.RestorePartRequest) error {
 	for try := 1; ; try++ {
 		_, err := b.to.RestorePart(ctx, b.node, req)
 		if err == nil || try == partTries || core.KindOf(err) != core.KindUnavailable || ctx.Err() != nil {
@@ -101,20 +101,20 @@ func (b bringer) part(ctx context.Context, req core.RestorePartRequest) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(lookEvery):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
 // watch reports how many rows are in the buckets.
-func (b bringer) watch(ctx context.Context, ended <-chan struct{}, size int64) {
+func (b rowUploader) watch(ctx context.Context, ended <-chan struct{}, size int64) {
 	for {
 		select {
 		case <-ended:
 			return
 		case <-ctx.Done():
 			return
-		case <-time.After(lookEvery):
+		case <-time.After(pollInterval):
 		}
 		if p, err := b.to.RestorePart(ctx, b.node, core.RestorePartRequest{Token: b.token, Total: size}); err == nil && p.Rows > 0 {
 			b.report(Progress{Node: b.node, Rows: p.Rows})
@@ -122,9 +122,9 @@ func (b bringer) watch(ctx context.Context, ended <-chan struct{}, size int64) {
 	}
 }
 
-// giveUp has the node forget what it has; unheard, it does so by itself.
-func (b bringer) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endWithin)
+// cancel has the node delete the parts that it has. If it does not hear this, it does so by itself.
+func (b rowUploader) cancel(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	_, _ = b.to.RestorePart(ctx, b.node, core.RestorePartRequest{Token: b.token, End: true})
 }

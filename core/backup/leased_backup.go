@@ -17,33 +17,33 @@ import (
 	"unibus/core"
 )
 
-// turn is one backup that this node makes, while the lease is its own.
-type turn struct {
+// leasedBackup is one backup that this node makes while it holds the lease.
+type leasedBackup struct {
 	s     *Scheduler
 	lease core.BackupLease
 }
 
-// errTurnLost is why a turn ends whose lease another node has taken.
-var errTurnLost = errors.New("another node has the lease")
+// errLeaseLost ends a backup or a restore whose lease another node has taken.
+var errLeaseLost = errors.New("another node has the lease")
 
-// turnEnd bounds what a turn does after it was stopped.
-const turnEnd = 5 * time.Second
+// cleanupTimeout bounds the writes after a backup has stopped.
+const cleanupTimeout = 5 * time.Second
 
 // run makes, stores, rehearses and records one backup. After an error there is nothing
 // new at the destination.
-func (t *turn) run(parent context.Context) (core.ScheduledBackup, error) {
+func (t *leasedBackup) run(parent context.Context) (core.ScheduledBackup, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	renewed := make(chan struct{})
 	go func() { defer close(renewed); t.renew(ctx, cancel) }()
 	made, err := t.make(ctx)
-	if errors.Is(context.Cause(ctx), errTurnLost) {
-		err = errTurnLost
+	if errors.Is(context.Cause(ctx), errLeaseLost) {
+		err = errLeaseLost
 	}
 	cancel(nil)
 	<-renewed
 	if err == nil {
 		err = t.finish(parent, made)
-		if errors.Is(err, errTurnLost) { // another error may be a lost answer: the backup may be listed
+		if errors.Is(err, errLeaseLost) { // another error may be a lost answer: the backup may be listed
 			err = errors.Join(err, t.remove(parent, made.Name))
 		}
 	}
@@ -54,8 +54,8 @@ func (t *turn) run(parent context.Context) (core.ScheduledBackup, error) {
 	return made, err
 }
 
-// renew shows that the node works. It ends the turn where the lease is lost, or may be.
-func (t *turn) renew(ctx context.Context, cancel context.CancelCauseFunc) {
+// renew shows that the node works. It ends the backup where the lease is lost, or may be.
+func (t *leasedBackup) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 	last := time.Now()
 	tick := time.NewTicker(t.s.cfg.Lease / 5)
 	defer tick.Stop()
@@ -71,18 +71,18 @@ func (t *turn) renew(ctx context.Context, cancel context.CancelCauseFunc) {
 			last = time.Now()
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, errTurnLost), time.Since(last) > t.s.cfg.Lease*3/5:
-			cancel(errTurnLost)
+		case errors.Is(err, errLeaseLost), time.Since(last) > t.s.cfg.Lease*3/5:
+			cancel(errLeaseLost)
 			return
 		}
 	}
 }
 
-// change changes the record as long as the lease is this turn's.
-func (t *turn) change(ctx context.Context, f func(*core.BackupRecord)) error {
+// change changes the record while this backup has the lease.
+func (t *leasedBackup) change(ctx context.Context, f func(*core.BackupRecord)) error {
 	return t.s.change(ctx, func(rec *core.BackupRecord) error {
 		if rec.Lease == nil || rec.Lease.Token != t.lease.Token {
-			return errTurnLost
+			return errLeaseLost
 		}
 		lease := *rec.Lease
 		rec.Lease = &lease
@@ -91,12 +91,12 @@ func (t *turn) change(ctx context.Context, f func(*core.BackupRecord)) error {
 	})
 }
 
-// finish records a rehearsed backup and ends the turn. A write whose answer was lost is
-// looked for.
-func (t *turn) finish(parent context.Context, made core.ScheduledBackup) error {
+// finish records a rehearsed backup and releases the lease. If the answer to the write is
+// lost, finish looks for the backup in the record.
+func (t *leasedBackup) finish(parent context.Context, made core.ScheduledBackup) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(parent), t.s.cfg.Lease)
 	defer cancel()
-	defer context.AfterFunc(parent, func() { time.AfterFunc(turnEnd, cancel) })() // a node that stops waits no longer
+	defer context.AfterFunc(parent, func() { time.AfterFunc(cleanupTimeout, cancel) })() // a node that stops waits no longer
 	for {
 		err := t.change(ctx, func(rec *core.BackupRecord) {
 			rec.Lease, rec.Failure, rec.Kept = nil, nil, append([]core.ScheduledBackup{made}, rec.Kept...)
@@ -107,7 +107,7 @@ func (t *turn) finish(parent context.Context, made core.ScheduledBackup) error {
 		if rec, _ := t.s.Record(); err != nil && slices.Contains(rec.Kept, made) {
 			return nil
 		}
-		if err == nil || errors.Is(err, errTurnLost) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, errLeaseLost) || ctx.Err() != nil {
 			return err
 		}
 		select {
@@ -122,9 +122,9 @@ func (s *Scheduler) last() (core.ScheduledBackup, bool) {
 	return rec.Last()
 }
 
-// fail records why there is no backup, and ends the turn.
-func (t *turn) fail(ctx context.Context, cause error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnEnd)
+// fail records why there is no backup, and releases the lease.
+func (t *leasedBackup) fail(ctx context.Context, cause error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	e := core.AsError(cause)
 	err := t.change(ctx, func(rec *core.BackupRecord) {
@@ -134,28 +134,28 @@ func (t *turn) fail(ctx context.Context, cause error) {
 		}
 		rec.Lease, rec.Requested, rec.By, rec.Failure = nil, 0, "", &f
 	})
-	if err != nil && !errors.Is(err, errTurnLost) {
+	if err != nil && !errors.Is(err, errLeaseLost) {
 		t.s.cfg.Log.Warn("the failure of a backup could not be recorded; the lease ends by itself", "error", err)
 	}
 }
 
-// giveBack ends the turn of a node that is stopping, so that another one begins at once.
-func (t *turn) giveBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnEnd)
+// releaseLease is for a node that stops: another one begins at once.
+func (t *leasedBackup) releaseLease(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if err := t.change(ctx, func(rec *core.BackupRecord) { rec.Lease = nil }); err != nil {
-		t.s.cfg.Log.Debug("the lease of a backup could not be given back; it ends by itself", "error", err)
+		t.s.cfg.Log.Debug("the lease of a backup could not be released; it ends by itself", "error", err)
 	}
 }
 
-func (t *turn) remove(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnEnd)
+func (t *leasedBackup) remove(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	return t.s.cfg.To.Remove(ctx, name)
 }
 
 // make writes the control plane to a file of its own, stores it, and rehearses it.
-func (t *turn) make(ctx context.Context) (core.ScheduledBackup, error) {
+func (t *leasedBackup) make(ctx context.Context) (core.ScheduledBackup, error) {
 	cfg := t.s.cfg
 	if err := t.checkSpace(ctx); err != nil {
 		return core.ScheduledBackup{}, err
@@ -178,7 +178,7 @@ func (t *turn) make(ctx context.Context) (core.ScheduledBackup, error) {
 	for _, table := range b.Tables {
 		made.Rows += table.Count
 	}
-	if err := t.change(ctx, func(rec *core.BackupRecord) { rec.Lease.Name = made.Name }); err != nil { // so that a follower removes it
+	if err := t.change(ctx, func(rec *core.BackupRecord) { rec.Lease.Name = made.Name }); err != nil { // so that the next node removes it
 		return made, err
 	}
 	if err := t.store(ctx, path, &made); err != nil {
@@ -192,7 +192,7 @@ func (t *turn) make(ctx context.Context) (core.ScheduledBackup, error) {
 }
 
 // checkSpace refuses a backup for which there is no space, before anything is written.
-func (t *turn) checkSpace(ctx context.Context) error {
+func (t *leasedBackup) checkSpace(ctx context.Context) error {
 	cfg := t.s.cfg
 	if err := os.MkdirAll(cfg.Scratch, 0o700); err != nil {
 		return core.Errorf(core.KindFailed, "%s cannot write a backup: %w", cfg.Node, err).WithNext("look at the data directory of %s", cfg.Node)
@@ -205,7 +205,7 @@ func (t *turn) checkSpace(ctx context.Context) error {
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the free space of %s is not known: %w", cfg.Scratch, err)
 	}
-	if need += need / 2; free < need { // what it is made of, and the store of the rehearsal
+	if need += need / 2; free < need { // for the snapshot and its copy, and the store of the rehearsal
 		return core.Errorf(core.KindRefused, "%s has %d MB free in %s; a backup and its rehearsal may take %d MB there for a while", cfg.Node, free>>20, cfg.Scratch, (need+1<<20-1)>>20).
 			WithNext("free disk space on %s", cfg.Node)
 	}
@@ -213,7 +213,7 @@ func (t *turn) checkSpace(ctx context.Context) error {
 }
 
 // store puts the file at the destination, encrypted if there are recipients.
-func (t *turn) store(ctx context.Context, path string, made *core.ScheduledBackup) error {
+func (t *leasedBackup) store(ctx context.Context, path string, made *core.ScheduledBackup) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return core.Errorf(core.KindFailed, "the backup on %s cannot be read: %w", t.s.cfg.Node, err)
@@ -223,7 +223,7 @@ func (t *turn) store(ctx context.Context, path string, made *core.ScheduledBacku
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		sum := newSummedWriter(w)
+		sum := newHashWriter(w)
 		if err := encryptTo(sum, f, t.s.cfg.Recipients); err != nil {
 			return err
 		}
