@@ -29,16 +29,16 @@ func Admissions(records []AuditRecord, since core.Millis) []Admission {
 	}
 	out := []Admission{}
 	for s, all := range acts {
-		all = standing(all)
+		all = latestActions(all)
 		last := slices.MaxFunc(all, func(a, b Denial) int {
 			return cmp.Or(compareCertain(b, a), cmp.Compare(b.Expires, a.Expires), cmp.Compare(a.Record.At, b.Record.At))
 		})
 		denied := slices.ContainsFunc(all, func(d Denial) bool { return d.Expires < last.Expires })
-		if last.Uncertain || denied || last.Expires == 0 || doneAt(last.Record) < since-ClockMargin {
+		if last.Uncertain || denied || last.Expires == 0 || completedAt(last.Record) < since-ClockMargin {
 			continue
 		}
 		a := Admission{User: s.user, Activated: !s.end, Expires: last.Expires, Record: last.Record}
-		if a.Expires == lifted {
+		if a.Expires == noEnd {
 			a.Expires = 0
 		}
 		out = append(out, a)

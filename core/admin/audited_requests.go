@@ -32,8 +32,8 @@ type auditor interface {
 	RawPage(ctx context.Context, from uint64) (audit.RawPage, error)
 }
 
-// reading is a verb that changes nothing, or a part of an act that was let through.
-func (s *Service) reading(verb Verb, f verbFunc, c request.Call) verbFunc {
+// serveRead serves a verb that changes nothing, or a part of a request that was admitted before.
+func (s *Service) serveRead(verb Verb, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		if err := s.cfg.Guard.Check(op.Key, c.Subject, c.Headers, body); err != nil {
 			s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
@@ -67,13 +67,13 @@ func (s *Service) quorumError(ctx context.Context, err error) error {
 	return err
 }
 
-// acting checks the signer, records the intent and remembers the nonce at the same time,
+// serveChange checks the signer, records the intent and remembers the nonce at the same time,
 // runs the verb, and records the outcome.
-func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
+func (s *Service) serveChange(verb Verb, rule Rule, f verbFunc, c request.Call) verbFunc {
 	return func(ctx context.Context, op core.Operator, body []byte) (any, error) {
 		once, err := s.cfg.Guard.Begin(ctx, op.Key, c.Subject, c.Headers, body, rule.WorksWithoutQuorum)
 		if err != nil {
-			return nil, s.quorumError(ctx, s.refused(verb, op, err))
+			return nil, s.quorumError(ctx, s.logRefusal(verb, op, err))
 		}
 		unused := make(chan error, 1)
 		go func() { unused <- once(ctx) }()
@@ -81,10 +81,10 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 		used := <-unused
 		switch {
 		case used != nil && notRecorded != nil:
-			return nil, s.quorumError(ctx, s.refused(verb, op, used))
+			return nil, s.quorumError(ctx, s.logRefusal(verb, op, used))
 		case used != nil:
 			s.cfg.Audit.End(ctx, action, used)
-			return nil, s.quorumError(ctx, s.refused(verb, op, used))
+			return nil, s.quorumError(ctx, s.logRefusal(verb, op, used))
 		case notRecorded != nil:
 			return nil, s.quorumError(ctx, notRecorded)
 		}
@@ -101,9 +101,9 @@ func (s *Service) acting(verb Verb, rule Rule, f verbFunc, c request.Call) verbF
 	}
 }
 
-// refused logs why a request was not let through, and returns that. A refusal that
+// logRefusal logs why a request was refused, and returns the error. A refusal that
 // looks like a captured request is an event, too.
-func (s *Service) refused(verb Verb, op core.Operator, err error) error {
+func (s *Service) logRefusal(verb Verb, op core.Operator, err error) error {
 	s.cfg.Log.Warn("a request was not let through", "verb", verb, "by", op.Name, "reason", err)
 	if core.KindOf(err) == core.KindRefused {
 		s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("%s was refused by %s: %v", verb, s.cfg.Node, err))
@@ -111,9 +111,9 @@ func (s *Service) refused(verb Verb, op core.Operator, err error) error {
 	return err
 }
 
-// summarized are the fields of requests that the audit shows, and their order. The
+// auditedFields are the fields of requests that the audit shows, and their order. The
 // audit shows no other field: a field that is added later may be a secret.
-func summarized() []string {
+func auditedFields() []string {
 	return []string{"id", "name", "role", "expires", "group", "to", "replicas", "mode", "node", "room", "user", "session", "db", "dry_run", "no_backup", "cutover", "rate", "discard", "ignore", "for_ms", "quorum"}
 }
 
@@ -127,12 +127,12 @@ func summary(body []byte) string {
 		return "a request that cannot be read"
 	}
 	var words []string
-	for _, name := range summarized() {
+	for _, name := range auditedFields() {
 		value := fields[name]
 		if slices.Contains(listFields(), name) {
 			value = joinTexts(value)
 		}
-		text := shown(value)
+		text := auditedValue(value)
 		if name == "expires" && len(value) > 0 {
 			text = expiryShown(value)
 		}
@@ -160,8 +160,8 @@ func joinTexts(list json.RawMessage) json.RawMessage {
 	return joined
 }
 
-// shown is a value as one word; "" for what says nothing, and for what is no single value.
-func shown(v json.RawMessage) string {
+// auditedValue is a value as one word; "" for an empty value, and for one that is no single value.
+func auditedValue(v json.RawMessage) string {
 	var text string
 	switch s := string(v); {
 	case s == "", s == "null", s == `""`, s == "false", s == "0", s[0] == '{', s[0] == '[':

@@ -89,7 +89,7 @@ func TestAuditIntentBeforeOutcome(t *testing.T) {
 	} {
 		st := &steps{known: c.known, used: c.used, noLog: c.noLog, recorded: make(chan struct{})}
 		s := NewService(ServiceConfig{Guard: st, Audit: recorder{st}, Cluster: st, Log: slog.New(slog.DiscardHandler)})
-		f := s.acting(verbUserRevoke, Rules()[verbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
+		f := s.serveChange(verbUserRevoke, Rules()[verbUserRevoke], func(context.Context, core.Operator, []byte) (any, error) {
 			st.add("done")
 			return "x", c.result
 		}, request.Call{Subject: "sub"})
@@ -123,7 +123,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		st := &steps{recorded: make(chan struct{}), noLog: core.Errorf(core.KindUnavailable, "not recorded").WithOutcome(core.OutcomeNone).WithNext("ask")}
 		st.view = cluster.View{Clustered: true, At: now, Nodes: nodes, Meta: c.meta}
 		s := NewService(ServiceConfig{Guard: st, Audit: recorder{st}, Cluster: st, Log: slog.New(slog.DiscardHandler)})
-		f := s.acting(verbUserAdd, Rules()[verbUserAdd], func(context.Context, core.Operator, []byte) (any, error) { return nil, nil }, request.Call{})
+		f := s.serveChange(verbUserAdd, Rules()[verbUserAdd], func(context.Context, core.Operator, []byte) (any, error) { return nil, nil }, request.Call{})
 		_, err := f(t.Context(), core.Operator{}, nil)
 		if e := core.AsError(err); !strings.Contains(e.Text, c.text) || !strings.Contains(e.Next, c.next) || e.Outcome != core.OutcomeNone {
 			t.Errorf("%s: %s; %s; outcome %q", name, e.Text, e.Next, e.Outcome)

@@ -42,7 +42,7 @@ func Denials(records []AuditRecord, since core.Millis) []Denial {
 	}
 	out := []Denial{}
 	for _, all := range acts {
-		if d, ok := strictest(standing(all), since-ClockMargin); ok {
+		if d, ok := strictestDenial(latestActions(all), since-ClockMargin); ok {
 			out = append(out, d)
 		}
 	}
@@ -59,7 +59,7 @@ func AuditedUsers(records []AuditRecord, since core.Millis) []core.UserID {
 	for _, r := range records {
 		id, err := core.ParseUserID(r.Argument("id"))
 		if err == nil && effectOf(r, id) == effectDone {
-			added := since > 0 && Verb(r.Verb) == verbUserAdd && doneAt(r) >= since-ClockMargin
+			added := since > 0 && Verb(r.Verb) == verbUserAdd && completedAt(r) >= since-ClockMargin
 			users[id] = users[id] || added
 		}
 	}
@@ -73,8 +73,8 @@ type subject struct {
 	end  bool
 }
 
-// lifted is the end of an action that admits a user.
-const lifted core.Millis = math.MaxInt64
+// noEnd is the end of an action that admits a user.
+const noEnd core.Millis = math.MaxInt64
 
 // denialOf is what an action did to a user; false for one that did not, or nothing of this kind.
 func denialOf(r AuditRecord) (subject, Denial, bool) {
@@ -88,13 +88,13 @@ func denialOf(r AuditRecord) (subject, Denial, bool) {
 	case verbUserRevoke, verbUserReplace:
 		return subject{user: id}, d, true
 	case verbUserActivate:
-		d.Expires = lifted
+		d.Expires = noEnd
 		return subject{user: id}, d, true
 	case verbUserExtend:
 		text := r.Argument("expires")
 		at, err := time.Parse(time.RFC3339, text)
 		if d.Expires = core.MillisOf(at); err != nil {
-			d.Expires = lifted
+			d.Expires = noEnd
 		}
 		return subject{user: id, end: true}, d, err == nil || text == "never"
 	}
@@ -110,8 +110,8 @@ func source(r AuditRecord) string {
 	return r.Source
 }
 
-// standing are the actions that no other one certainly came after.
-func standing(all []Denial) (out []Denial) {
+// latestActions are the actions without one that certainly came later.
+func latestActions(all []Denial) (out []Denial) {
 	type last struct {
 		seq uint64
 		at  core.Millis
@@ -129,7 +129,7 @@ func standing(all []Denial) (out []Denial) {
 			if from == source(d.Record) {
 				over = over || l.seq > d.Record.Seq
 			} else {
-				over = over || l.at > doneAt(d.Record)+ClockMargin
+				over = over || l.at > completedAt(d.Record)+ClockMargin
 			}
 		}
 		if !over {
@@ -139,9 +139,10 @@ func standing(all []Denial) (out []Denial) {
 	return out
 }
 
-// strictest is the action that denies the user the most; false where none since then does.
-func strictest(all []Denial, since core.Millis) (Denial, bool) {
-	all = slices.DeleteFunc(all, func(d Denial) bool { return d.Expires == lifted || doneAt(d.Record) < since })
+// strictestDenial is the action with the earliest end for the user; false where no action since
+// then denies the user.
+func strictestDenial(all []Denial, since core.Millis) (Denial, bool) {
+	all = slices.DeleteFunc(all, func(d Denial) bool { return d.Expires == noEnd || completedAt(d.Record) < since })
 	if len(all) == 0 {
 		return Denial{}, false
 	}
@@ -161,8 +162,8 @@ func compareCertain(a, b Denial) int {
 	return 1
 }
 
-// doneAt is when an action was over: it may have been asked for before a backup, and done after that.
-func doneAt(r AuditRecord) core.Millis { return r.At + core.Millis(r.TookMS) }
+// completedAt is the end of an action: it may have been requested before a backup, and done after that.
+func completedAt(r AuditRecord) core.Millis { return r.At + core.Millis(r.TookMS) }
 
 type effect int
 

@@ -17,20 +17,20 @@ type keyHealthCache struct {
 	last     atomic.Pointer[keyHealthSnapshot]
 	passLock sync.Mutex // one pass at a time
 
-	mu       sync.Mutex
-	began    map[core.RoomID]epochBegan // at most one a room
-	lookedUp int                        // grows with each entry
-	notes    roomNotes                  // the last ones
+	mu          sync.Mutex
+	epochStarts map[core.RoomID]epochStart // at most one a room
+	lookedUp    int                        // grows with each entry
+	notes       roomNotes                  // the last ones
 }
 
 // keyHealthSnapshot is one pass.
 type keyHealthSnapshot struct {
-	store  core.Store
-	at     time.Time
-	took   time.Duration
-	active map[core.UserID]bool
-	ends   []core.User // those that have one
-	health map[core.RoomID]keyed
+	store    core.Store
+	at       time.Time
+	duration time.Duration
+	active   map[core.UserID]bool
+	ends     []core.User // those that have one
+	health   map[core.RoomID]epochHealth
 
 	memberships int // active ones
 	missing     int // rooms of which a member has no key
@@ -38,8 +38,8 @@ type keyHealthSnapshot struct {
 	legacy      int // and of these, those whose keys are a legacy database's
 }
 
-// keyed is a room's health, and of which epoch.
-type keyed struct {
+// epochHealth is a room's health at one epoch.
+type epochHealth struct {
 	KeyHealth
 	epoch     core.Epoch
 	rec       string
@@ -47,36 +47,36 @@ type keyed struct {
 	members   int
 }
 
-type epochBegan struct {
+type epochStart struct {
 	epoch core.Epoch
 	rec   string
 	at    core.Millis
 }
 
 const (
-	listMaxAge      = 3 * time.Second         // for lists
-	listWait        = 500 * time.Millisecond  // that a list waits for another one, while it has one of the last minute
-	listFirstWait   = 1500 * time.Millisecond // and while it has none: consoles wait for 2 s
-	listServes      = time.Minute
-	noteMaxAge      = 5 * time.Second        // for the note in the status
-	snapshotMaxAge  = 5 * time.Minute        // older ones are not used
-	costFactor      = 20                     // another one is taken only after this many times its cost
-	singleRoomReads = 8                      // rooms of another epoch that are looked at one by one
-	noteWait        = 250 * time.Millisecond // that a status waits for one at the most
-	sinceLookups    = 200                    // of when an epoch began, for one page of rooms
-	sinceWithin     = 500 * time.Millisecond
-	sinceReaders    = 8 // of those lookups at a time
+	listMaxAge        = 3 * time.Second         // for lists
+	listWait          = 500 * time.Millisecond  // that a list waits for another one, while it has one of the last minute
+	listFirstWait     = 1500 * time.Millisecond // and while it has none: consoles wait for 2 s
+	listMaxStale      = time.Minute
+	noteMaxAge        = 5 * time.Second        // for the note in the status
+	snapshotMaxAge    = 5 * time.Minute        // older ones are not used
+	refreshCostFactor = 20                     // another one is taken only after this many times its cost
+	singleRoomReads   = 8                      // rooms of another epoch that are looked at one by one
+	noteWait          = 250 * time.Millisecond // that a status waits for one at the most
+	sinceLookups      = 200                    // of when an epoch began, for one page of rooms
+	sinceWithin       = 500 * time.Millisecond
+	sinceReaders      = 8 // of those lookups at a time
 )
 
 // snapshot returns a snapshot of st that is not older than fresh, or than its cost allows.
 func (k *keyHealthCache) snapshot(ctx context.Context, st core.Store, fresh time.Duration) (*keyHealthSnapshot, error) {
 	asked := time.Now()
-	if v := k.last.Load(); v.serves(st, asked, fresh) {
+	if v := k.last.Load(); v.isFresh(st, asked, fresh) {
 		return v, nil
 	}
 	k.passLock.Lock()
 	defer k.passLock.Unlock()
-	if v := k.last.Load(); v.serves(st, asked, fresh) { // another request took it meanwhile
+	if v := k.last.Load(); v.isFresh(st, asked, fresh) { // another request took it meanwhile
 		return v, nil
 	}
 	v, err := newKeyHealthSnapshot(ctx, st)
@@ -87,12 +87,12 @@ func (k *keyHealthCache) snapshot(ctx context.Context, st core.Store, fresh time
 	return v, err
 }
 
-func (v *keyHealthSnapshot) serves(st core.Store, asked time.Time, fresh time.Duration) bool {
-	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, costFactor*v.took)
+func (v *keyHealthSnapshot) isFresh(st core.Store, asked time.Time, fresh time.Duration) bool {
+	return v != nil && v.store == st && asked.Sub(v.at) <= max(fresh, refreshCostFactor*v.duration)
 }
 
 func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapshot, error) {
-	v := &keyHealthSnapshot{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]keyed{}}
+	v := &keyHealthSnapshot{store: st, at: time.Now(), active: map[core.UserID]bool{}, health: map[core.RoomID]epochHealth{}}
 	ctx = core.Unproven(ctx)
 	rooms, err := st.RoomKeys(ctx)
 	if err != nil {
@@ -112,13 +112,13 @@ func newKeyHealthSnapshot(ctx context.Context, st core.Store) (*keyHealthSnapsho
 	for _, r := range rooms {
 		v.add(r, names[r.Room.Owner])
 	}
-	v.took = time.Since(v.at)
+	v.duration = time.Since(v.at)
 	return v, nil
 }
 
 // add adds a room and counts it.
 func (v *keyHealthSnapshot) add(r core.RoomKeys, ownerName *string) {
-	k := keyed{KeyHealth: healthOf(r, v.isActive), epoch: r.Room.Epoch, rec: r.Room.Rec, members: len(r.Members)}
+	k := epochHealth{KeyHealth: healthOf(r, v.isActive), epoch: r.Room.Epoch, rec: r.Room.Rec, members: len(r.Members)}
 	if ownerName != nil {
 		k.ownerName = beginningOf(*ownerName)
 	}
@@ -141,15 +141,15 @@ func (v *keyHealthSnapshot) isActive(id core.UserID) bool { return v.active[id] 
 func (k *keyHealthCache) forget(v *keyHealthSnapshot) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for id := range k.began {
+	for id := range k.epochStarts {
 		if _, there := v.health[id]; !there {
-			delete(k.began, id)
+			delete(k.epochStarts, id)
 		}
 	}
 }
 
-// of is a room's health where the keyHealthSnapshot is of the same epoch and state.
-func (v *keyHealthSnapshot) of(r core.Room) (KeyHealth, bool) {
+// cachedHealth is a room's health where the keyHealthSnapshot is of the same epoch and state.
+func (v *keyHealthSnapshot) cachedHealth(r core.Room) (KeyHealth, bool) {
 	h, ok := v.health[r.ID]
 	archived := r.State == core.RoomArchived
 	return h.KeyHealth, ok && h.epoch == r.Epoch && h.rec == r.Rec && archived == (h.State == KeysArchived)
@@ -164,10 +164,10 @@ func (k *keyHealthCache) since(ctx context.Context, st core.Store, r core.Room) 
 	if err == nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.began == nil {
-			k.began = map[core.RoomID]epochBegan{}
+		if k.epochStarts == nil {
+			k.epochStarts = map[core.RoomID]epochStart{}
 		}
-		k.began[r.ID] = epochBegan{r.Epoch, r.Rec, at}
+		k.epochStarts[r.ID] = epochStart{r.Epoch, r.Rec, at}
 		k.lookedUp++
 	}
 	return at, err
@@ -176,7 +176,7 @@ func (k *keyHealthCache) since(ctx context.Context, st core.Store, r core.Room) 
 func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	b, ok := k.began[r.ID]
+	b, ok := k.epochStarts[r.ID]
 	return b.at, ok && b.epoch == r.Epoch && b.rec == r.Rec
 }
 
@@ -186,7 +186,7 @@ func (k *keyHealthCache) known(r core.Room) (core.Millis, bool) {
 func (k *keyHealthCache) fill(ctx context.Context, v *keyHealthSnapshot, rooms []RoomSummary) (err error) {
 	reads := 0
 	for i, r := range rooms {
-		h, ok := v.of(r.Room)
+		h, ok := v.cachedHealth(r.Room)
 		if !ok && reads < singleRoomReads {
 			reads++
 			if h, err = v.healthNow(ctx, r.Room); err != nil {
@@ -299,7 +299,7 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 	if err != nil {
 		return nil
 	}
-	v, err := s.newestSnapshot(st, snapshotUse{fresh: noteMaxAge, serves: snapshotMaxAge, wait: noteWait, firstWait: noteWait})
+	v, err := s.newestSnapshot(st, snapshotUse{fresh: noteMaxAge, maxStale: snapshotMaxAge, wait: noteWait, firstWait: noteWait})
 	if err != nil {
 		s.cfg.Log.Debug("the rooms' keys could not be looked at", "error", err)
 	}
@@ -308,12 +308,12 @@ func (s *Service) noteSnapshot() *keyHealthSnapshot {
 
 // keysForList is a snapshot for lists; nil where none can be had.
 func (s *Service) keysForList(st core.Store) (*keyHealthSnapshot, error) {
-	return s.newestSnapshot(st, snapshotUse{fresh: listMaxAge, serves: listServes, wait: listWait, firstWait: listFirstWait})
+	return s.newestSnapshot(st, snapshotUse{fresh: listMaxAge, maxStale: listMaxStale, wait: listWait, firstWait: listFirstWait})
 }
 
 // snapshotUse says how old a snapshot may be.
 type snapshotUse struct {
-	fresh, serves   time.Duration // one older than fresh is replaced, and used until then if it serves
+	fresh, maxStale time.Duration // one older than fresh is replaced, and used until then if it serves
 	wait, firstWait time.Duration // for another one: while one serves, and while none does
 }
 
@@ -322,12 +322,12 @@ type snapshotUse struct {
 // there are many rooms.
 func (s *Service) newestSnapshot(st core.Store, use snapshotUse) (*keyHealthSnapshot, error) {
 	last := func() *keyHealthSnapshot {
-		if v := s.keys.last.Load(); v != nil && v.store == st && time.Since(v.at) <= use.serves {
+		if v := s.keys.last.Load(); v != nil && v.store == st && time.Since(v.at) <= use.maxStale {
 			return v
 		}
 		return nil
 	}
-	if v := last(); v.serves(st, time.Now(), use.fresh) {
+	if v := last(); v.isFresh(st, time.Now(), use.fresh) {
 		return v, nil
 	}
 	taken := make(chan error, 1)

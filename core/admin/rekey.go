@@ -10,9 +10,9 @@ import (
 	"unibus/core/cluster"
 )
 
-// refusal is why no member can be asked to rekey a room; nil where one can.
+// rekeyRefusal is why no member can be asked to rekey a room; nil where one can.
 // can lists the members who could, the best choice first.
-func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
+func rekeyRefusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 	id := o.Room.ID
 	switch {
 	case k.State == KeysArchived:
@@ -31,11 +31,11 @@ func refusal(o roomState, k RoomKeys, can []RoomPerson) *core.Error {
 			id, strings.Join(k.Silent, ", ")).WithNext("ask again once every node answers")
 	}
 	return core.Errorf(core.KindRefused, "no online member of the room %s can create a new key", id).
-		WithNext("ask again once one of these has opened the room: %s", named(can))
+		WithNext("ask again once one of these has opened the room: %s", shortNameList(can))
 }
 
-// named is the first few people by name.
-func named(people []RoomPerson) string {
+// shortNameList is the first few people by name.
+func shortNameList(people []RoomPerson) string {
 	const few = 3
 	var names []string
 	for _, p := range people[:min(few, len(people))] {
@@ -48,12 +48,12 @@ func named(people []RoomPerson) string {
 }
 
 // Called is the person's name, else the short id.
-func (p RoomPerson) Called() string { return called(p.Name, p.User) }
+func (p RoomPerson) Called() string { return displayName(p.Name, p.User) }
 
 // Called is the name of the member who was asked, else the short id.
-func (a Asked) Called() string { return called(a.Name, a.User) }
+func (a Asked) Called() string { return displayName(a.Name, a.User) }
 
-func called(name *string, id core.UserID) string {
+func displayName(name *string, id core.UserID) string {
 	if name != nil && strings.TrimSpace(*name) != "" {
 		return core.ShownName(*name)
 	}
@@ -76,10 +76,10 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 	if len(can) > 0 {
 		k.Online = min(1, len(can[0].Nodes))
 	}
-	if e := refusal(o, k, can); e != nil {
+	if e := rekeyRefusal(o, k, can); e != nil {
 		return nil, e
 	}
-	p, err := chosen(o, can, k.Silent, req.User)
+	p, err := chooseMember(o, can, k.Silent, req.User)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +90,8 @@ func (s *Service) roomRekey(ctx context.Context, op core.Operator, req RekeyRequ
 	return Asked{Room: id, Epoch: o.Room.Epoch, User: p.User, Name: p.Name, Nodes: p.Nodes, At: s.cfg.Now()}, nil
 }
 
-// chosen is the member who is asked: the one that is named, else the first.
-func chosen(o roomState, can []RoomPerson, silent []string, user string) (RoomPerson, error) {
+// chooseMember is the member who is asked: the one that is named, else the first.
+func chooseMember(o roomState, can []RoomPerson, silent []string, user string) (RoomPerson, error) {
 	if user == "" {
 		return can[0], nil
 	}

@@ -71,7 +71,7 @@ func (s *Service) roomStatements(ctx context.Context, _ core.Operator, req RoomS
 	var snapshot []byte
 	if begin == 0 {
 		if snapshot = seal.SnapshotOfProofs(proofs); snapshot != nil {
-			req.Limit = min(req.Limit, besideSnapshot)
+			req.Limit = min(req.Limit, maxStatementsWithFounding)
 		}
 	}
 	return RoomStatements{
@@ -79,9 +79,9 @@ func (s *Service) roomStatements(ctx context.Context, _ core.Operator, req RoomS
 	}, nil
 }
 
-// besideSnapshot is how many statements come with the members that a room was founded
+// maxStatementsWithFounding is how many statements come with the members that a room was founded
 // anew with: these may have 640 KiB.
-const besideSnapshot = 100
+const maxStatementsWithFounding = 100
 
 // maxStatements is more than the statements of any room.
 const maxStatements = 1 << 31

@@ -172,7 +172,7 @@ func (o roomState) page(req RoomRequest) (page []RoomMember, next string) {
 func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*RoomKeys, error) {
 	out := RoomKeys{KeyHealth: healthOf(o.RoomKeys, o.active), WithoutKey: []RoomPerson{}, StillKnow: []RoomPerson{}, CanRekey: []RoomPerson{}, Silent: []string{}}
 	if !out.sealed() {
-		out.CannotAsk = refusal(o, out, nil)
+		out.CannotAsk = rekeyRefusal(o, out, nil)
 		return &out, nil
 	}
 	var err error
@@ -188,7 +188,7 @@ func (s *Service) keysOf(ctx context.Context, st core.Store, o roomState) (*Room
 		}
 	}
 	out.CanRekey = can[:min(len(can), peopleShown)]
-	out.CannotAsk = refusal(o, out, can)
+	out.CannotAsk = rekeyRefusal(o, out, can)
 	return &out, nil
 }
 

@@ -456,11 +456,11 @@ func TestOneSurveyServesAll(t *testing.T) {
 	if st.surveys != 1 || st.begins != 1 {
 		t.Errorf("%d surveys, %d questions when the epoch began, want one of each", st.surveys, st.begins)
 	}
-	k.last.Load().took = time.Minute
+	k.last.Load().duration = time.Minute
 	if v, err := k.snapshot(t.Context(), st, 0); err != nil || v.store != core.Store(st) || st.surveys != 1 {
 		t.Errorf("an expensive snapshot was taken again at once: %d, %v", st.surveys, err)
 	}
-	k.last.Load().took = 0
+	k.last.Load().duration = 0
 	if v, err := k.snapshot(t.Context(), &countedStore{}, time.Hour); err != nil || v.store == core.Store(st) {
 		t.Errorf("another store has another truth: %v, %v", v, err)
 	}

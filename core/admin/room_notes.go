@@ -39,7 +39,7 @@ func (k *keyHealthCache) makeNotes(v *keyHealthSnapshot) *core.RoomNotes {
 	out := &core.RoomNotes{ByRoom: make(map[core.RoomID]core.RoomNote, len(v.health))}
 	for id, h := range v.health {
 		health := h.KeyHealth
-		if b, ok := k.began[id]; ok && b.epoch == h.epoch && b.rec == h.rec && h.sealed() {
+		if b, ok := k.epochStarts[id]; ok && b.epoch == h.epoch && b.rec == h.rec && h.sealed() {
 			health.Since = b.at
 		}
 		out.ByRoom[id] = NoteOf(&health, h.ownerName, h.members)

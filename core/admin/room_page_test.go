@@ -164,7 +164,7 @@ func TestRoomPageDoesNotWaitForKeys(t *testing.T) {
 			t.Errorf("after a pass: %+v", p.Rooms[0].Keys)
 		}
 		older := *w.keys.last.Load()
-		older.at, older.took = time.Now().Add(-2*listMaxAge), 0
+		older.at, older.duration = time.Now().Add(-2*listMaxAge), 0
 		w.keys.last.Store(&older)
 		if p, took := timed(); p.Rooms[0].Keys == nil || took > listWait+time.Second {
 			t.Errorf("beside another pass: %+v after %s", p, took)
@@ -193,7 +193,7 @@ func (s *slowStore) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 func TestNotesAreKept(t *testing.T) {
 	t.Parallel()
 	snapshot := func(members int) *keyHealthSnapshot {
-		v := &keyHealthSnapshot{health: map[core.RoomID]keyed{}, active: map[core.UserID]bool{}}
+		v := &keyHealthSnapshot{health: map[core.RoomID]epochHealth{}, active: map[core.UserID]bool{}}
 		v.add(core.RoomKeys{Room: core.Room{ID: "r", Encrypted: true, State: core.RoomActive, Epoch: 1, Rec: "x"}, Members: make([]core.UserID, members)}, nil)
 		return v
 	}
@@ -207,7 +207,7 @@ func TestNotesAreKept(t *testing.T) {
 	if second == first || second.ByRoom["r"].Members != 4 {
 		t.Errorf("after a change: %+v", second)
 	}
-	k.began, k.lookedUp = map[core.RoomID]epochBegan{"r": {1, "x", 77}}, 1
+	k.epochStarts, k.lookedUp = map[core.RoomID]epochStart{"r": {1, "x", 77}}, 1
 	if notes := k.notesOf(v, false); notes != second {
 		t.Errorf("an order by something else got other notes: %+v", notes)
 	}

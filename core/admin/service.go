@@ -194,20 +194,20 @@ func envelope(out any, failed *core.Error) any {
 // answer checks the caller's role and the request's signature, and does what the verb says.
 func (s *Service) answer(ctx context.Context, c request.Call, verb Verb, rule Rule, f verbFunc) (any, error) {
 	op, known := s.cfg.Operator(c.Caller)
-	if !known || !allowed(op.Role, rule.Role) {
+	if !known || !hasRole(op.Role, rule.Role) {
 		return nil, core.Errorf(core.KindRefused, "%s may not do this: it needs the role %s", name(op, c.Caller), rule.Role).
 			WithNext("use an identity of that role")
 	}
 	switch {
 	case rule.Acts():
-		f = s.acting(verb, rule, f, c)
+		f = s.serveChange(verb, rule, f, c)
 	case verb != verbIdentify:
-		f = s.reading(verb, f, c)
+		f = s.serveRead(verb, f, c)
 	}
 	return f(ctx, op, c.Body)
 }
 
-func allowed(has, needs core.OperatorRole) bool {
+func hasRole(has, needs core.OperatorRole) bool {
 	return has == core.OperatorAdmin || has == core.OperatorViewer && needs == core.OperatorViewer
 }
 

@@ -52,12 +52,12 @@ func (c *Client) unknownVerb(ctx context.Context, v Verb) error {
 	if len(nodes) == 0 {
 		return nil
 	}
-	return core.Errorf(core.KindUnavailable, "no node knows the request %s, so it was not done: %s of another release", v, strings.Join(nodes, ", ")+areNodes(len(nodes))).
+	return core.Errorf(core.KindUnavailable, "no node knows the request %s, so it was not done: %s of another release", v, strings.Join(nodes, ", ")+countNodes(len(nodes))).
 		WithOutcome(core.OutcomeNone).
 		WithNext("upgrade the nodes, or use the unibusd and unibus-tui of their release")
 }
 
-func areNodes(n int) string {
+func countNodes(n int) string {
 	if n == 1 {
 		return " is"
 	}

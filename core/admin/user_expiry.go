@@ -47,7 +47,7 @@ func expiryShown(v json.RawMessage) string {
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	switch {
 	case err != nil || core.CheckExpiry(core.Millis(n)) != nil:
-		return shown(v)
+		return auditedValue(v)
 	case n == 0:
 		return "never"
 	}
@@ -55,8 +55,8 @@ func expiryShown(v json.RawMessage) string {
 }
 
 const (
-	userEndSoon  = 14 * 24 * time.Hour // how long before its end a user is in the note
-	nameInNoteTo = 40                  // runes of a user's name in the note
+	userEndSoon = 14 * 24 * time.Hour // how long before its end a user is in the note
+	maxNoteName = 40                  // runes of a user's name in the note
 )
 
 // expiryNote tells of active users whose time is over soon, nil where there is none.
@@ -84,7 +84,7 @@ func expiryNote(users []core.User, now core.Millis) *cluster.Finding {
 
 // nameInNote is a user's name, or the short id without one that can be shown.
 func nameInNote(u core.User) string {
-	if u.Name == nil || len([]rune(*u.Name)) > nameInNoteTo || core.ShownName(*u.Name) != *u.Name {
+	if u.Name == nil || len([]rune(*u.Name)) > maxNoteName || core.ShownName(*u.Name) != *u.Name {
 		return u.ID.Short()
 	}
 	return *u.Name

@@ -21,8 +21,8 @@ type UserSeen struct {
 	SeenSince core.Millis `json:"seen_since,omitempty"` // when that began to be recorded; 0: nothing is recorded, or the node is of an earlier release
 }
 
-// mostSuccessors bounds how many new users are looked at.
-const mostSuccessors = 20
+// maxSuccessors bounds how many new users are looked at.
+const maxSuccessors = 20
 
 // userKey reads how far a user is done with whose key was lost. Every node is asked how many
 // sessions of a revoked user it has ended. It ends one that is left, as the store has decided
@@ -68,7 +68,7 @@ func (s *Service) successors(ctx context.Context, st core.Store, u core.User) ([
 	if u.Name != nil {
 		q.Name = *u.Name
 	}
-	page, err := st.UserPage(ctx, core.UserPageRequest{UserQuery: q, Limit: mostSuccessors, NoKeys: true}, s.cfg.Now())
+	page, err := st.UserPage(ctx, core.UserPageRequest{UserQuery: q, Limit: maxSuccessors, NoKeys: true}, s.cfg.Now())
 	out := []core.User{}
 	for _, n := range page.Users {
 		sameName := (n.Name == nil) == (u.Name == nil) && (u.Name == nil || *n.Name == *u.Name)

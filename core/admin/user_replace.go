@@ -86,12 +86,12 @@ func (s *Service) isOperator(ctx context.Context, id core.UserID) bool {
 // and owns it, and only then the old key leaves the rooms. So both keys are never
 // admitted with the same rooms, and the rooms of the old key say what is left to do.
 type replacement struct {
-	store    core.Store
-	now      core.Millis
-	from, to core.User
-	exists   bool          // the new key is a user already
-	rooms    []core.RoomID // movable ones of the old key, as a member or as the owner
-	kept     []core.RoomID // its others, which stay as they are
+	store     core.Store
+	now       core.Millis
+	from, to  core.User
+	exists    bool          // the new key is a user already
+	rooms     []core.RoomID // movable ones of the old key, as a member or as the owner
+	keptRooms []core.RoomID // its others, which stay as they are
 }
 
 // check refuses what must not be moved, before anything is written. While the old key
@@ -109,7 +109,7 @@ func (r *replacement) check(ctx context.Context, from, to core.UserID) (err erro
 		return core.Errorf(core.KindRefused, "the old key %s has ended, and so would the new one", from.Short()).
 			WithNext("give it more time first: unibusd user extend %s --expires 90d", from)
 	}
-	if r.rooms, r.kept, err = roomsWith(ctx, r.store, from); err != nil {
+	if r.rooms, r.keptRooms, err = roomsWith(ctx, r.store, from); err != nil {
 		return err
 	}
 	r.to, err = r.store.User(ctx, to)
@@ -145,7 +145,7 @@ func (r *replacement) checkNew(ctx context.Context) error {
 		return err
 	}
 	if r.from.Status == core.UserActive && len(own) == 0 {
-		if brought, err := r.broughtIn(ctx, others); err != nil || brought {
+		if brought, err := r.isInvitedByOldKey(ctx, others); err != nil || brought {
 			return err
 		}
 	}
@@ -232,7 +232,7 @@ func (r *replacement) move(ctx context.Context, out *Replaced) (err error) {
 			return err
 		}
 	}
-	out.Moved, out.Kept = append(out.Moved, r.rooms...), append(out.Kept, r.kept...)
+	out.Moved, out.Kept = append(out.Moved, r.rooms...), append(out.Kept, r.keptRooms...)
 	for _, id := range r.rooms {
 		if _, err := r.store.RemoveMember(ctx, id, r.from.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
@@ -250,7 +250,7 @@ func (r *replacement) moveRoom(ctx context.Context, id core.RoomID) error {
 	}
 	switch old, err := r.store.Member(ctx, id, r.from.ID); {
 	case err == nil:
-		if err := r.enter(ctx, room, old); err != nil {
+		if err := r.addNewKey(ctx, room, old); err != nil {
 			return err
 		}
 	case core.KindOf(err) != core.KindNotFound: // an owner need not be a member
@@ -266,9 +266,9 @@ func (r *replacement) moveRoom(ctx context.Context, id core.RoomID) error {
 // enterTries bounds how often a place is given again that was changed meanwhile.
 const enterTries = 3
 
-// enter gives the new key the place of the old one. Another may change that place, or
-// take it away, at this moment: so it is read again afterwards.
-func (r *replacement) enter(ctx context.Context, room core.Room, old core.Member) error {
+// addNewKey gives the new key the membership of the old one. Another request may change
+// or remove that membership at this moment, so it is read again afterward.
+func (r *replacement) addNewKey(ctx context.Context, room core.Room, old core.Member) error {
 	for range enterTries {
 		if err := r.put(ctx, room, old); err != nil {
 			return err
@@ -276,13 +276,13 @@ func (r *replacement) enter(ctx context.Context, room core.Room, old core.Member
 		now, err := r.store.Member(core.AsOf(ctx, time.Now()), room.ID, r.from.ID)
 		switch {
 		case core.KindOf(err) == core.KindNotFound:
-			return r.leave(ctx, room.ID)
+			return r.removeNewKey(ctx, room.ID)
 		case err != nil || now.Role == old.Role:
 			return err
 		}
 		old = now
 	}
-	return r.leave(ctx, room.ID)
+	return r.removeNewKey(ctx, room.ID)
 }
 
 func (r *replacement) put(ctx context.Context, room core.Room, old core.Member) error {
@@ -297,8 +297,8 @@ func (r *replacement) put(ctx context.Context, room core.Room, old core.Member) 
 	return r.store.PutMember(ctx, core.Member{Room: room.ID, User: r.to.ID, Role: role, State: core.MemberActive, InvitedBy: &by, Joined: r.now})
 }
 
-// leave takes back the place that the old key has no more. KindConflict.
-func (r *replacement) leave(ctx context.Context, room core.RoomID) error {
+// removeNewKey removes the new key again where the old key is no member any more. KindConflict.
+func (r *replacement) removeNewKey(ctx context.Context, room core.RoomID) error {
 	if _, err := r.store.RemoveMember(ctx, room, r.to.ID); err != nil && core.KindOf(err) != core.KindNotFound {
 		return err
 	}

@@ -35,7 +35,7 @@ type KeptRoom struct {
 func (r *replacement) confirmations(ctx context.Context) ([]KeptRoom, error) {
 	ctx = core.AsOf(ctx, time.Now()) // one proof for all of them
 	out := []KeptRoom{}
-	for _, id := range r.kept {
+	for _, id := range r.keptRooms {
 		room, err := r.store.Room(ctx, id)
 		if err != nil {
 			return out, err
@@ -106,7 +106,7 @@ func (k KeptRoom) next() string {
 	case len(k.CanInvite) == 0:
 		return "no member can invite the new key; go on in a new room"
 	default:
-		say = "the new key has to be invited by " + named(k.CanInvite)
+		say = "the new key has to be invited by " + shortNameList(k.CanInvite)
 	}
 	if k.Owned {
 		say += "; the old key remains its owner"
@@ -114,9 +114,9 @@ func (k KeptRoom) next() string {
 	return say
 }
 
-// broughtIn is true where the old key itself invited the new one into each of these
+// isInvitedByOldKey is true where the old key itself invited the new one into each of these
 // encrypted rooms: its person holds both keys, and prepared the replacement.
-func (r *replacement) broughtIn(ctx context.Context, rooms []core.RoomID) (bool, error) {
+func (r *replacement) isInvitedByOldKey(ctx context.Context, rooms []core.RoomID) (bool, error) {
 	for _, id := range rooms {
 		m, err := r.store.Member(ctx, id, r.to.ID)
 		if core.KindOf(err) == core.KindNotFound {
@@ -125,7 +125,7 @@ func (r *replacement) broughtIn(ctx context.Context, rooms []core.RoomID) (bool,
 		if err != nil {
 			return false, err
 		}
-		if m.InvitedBy == nil || *m.InvitedBy != string(r.from.ID) || !slices.Contains(r.kept, id) {
+		if m.InvitedBy == nil || *m.InvitedBy != string(r.from.ID) || !slices.Contains(r.keptRooms, id) {
 			return false, nil
 		}
 	}

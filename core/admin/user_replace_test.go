@@ -199,7 +199,7 @@ func TestReplaceSaysWhatBecameOfIt(t *testing.T) {
 			st := &steps{recorded: make(chan struct{})}
 			w.cfg.Guard, w.cfg.Audit = st, recorder{st}
 			req := replaceRequest{string(w.people[0].ID), string(storetest.NewUserID(t))}
-			f := w.acting(verbUserReplace, Rules()[verbUserReplace], func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
+			f := w.serveChange(verbUserReplace, Rules()[verbUserReplace], func(ctx context.Context, op core.Operator, _ []byte) (any, error) {
 				return w.userReplace(ctx, op, req)
 			}, request.Call{})
 			_, err := f(t.Context(), core.Operator{Name: "op"}, nil)
