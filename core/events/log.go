@@ -52,10 +52,10 @@ type inbox struct {
 }
 
 const (
-	maxInbox     = 2000
-	retryEvery   = 200 * time.Millisecond
-	sayNotReady  = time.Minute
-	streamAwaits = 15 * time.Second // an election takes no longer
+	maxInbox            = 2000
+	retryEvery          = 200 * time.Millisecond
+	notReadyLogInterval = time.Minute
+	electionTimeout     = 15 * time.Second // an election takes no longer
 )
 
 // New makes a Log; nothing is read or sent before Open.
@@ -176,7 +176,7 @@ func (l *Log) prepareStream(ctx context.Context) {
 		case core.KindOf(err) == core.KindRefused:
 			l.log.Error("events cannot be kept, and are in each node's memory alone", "error", err)
 			return
-		case time.Since(said) > sayNotReady && ctx.Err() == nil:
+		case time.Since(said) > notReadyLogInterval && ctx.Err() == nil:
 			said = time.Now()
 			l.log.Warn("the stream of events is not ready yet", "error", err)
 		}

@@ -47,14 +47,14 @@ type memory struct {
 	note       string
 }
 
-// placesOfRecord is more than one record has entries.
-const placesOfRecord = 1024
+// entriesPerRecord is more than one record has entries.
+const entriesPerRecord = 1024
 
 // add takes a record in.
 func (m *memory) add(seq uint64, r record) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	place := seq * placesOfRecord
+	place := seq * entriesPerRecord
 	next := func(e Entry) {
 		e.Place, e.Updated, e.Node = place, place, r.Node
 		place++

@@ -14,33 +14,33 @@ const (
 	maxPendingLines     = 1000
 	maxPendingIncidents = 100
 
-	// watchMargin is how long after it happened the writer may see something: an event that
-	// is older than its last record by this is written, or the writer did not see it.
-	watchMargin = 5 * time.Second
-	// lateAfter is how long a node that does not write waits for the writer to write what it saw.
-	lateAfter = 30 * time.Second
+	// coverageMargin is how long after an event the writer may see it. If an event is older
+	// than the writer's last record by this, it is written, or the writer did not see it.
+	coverageMargin = 5 * time.Second
+	// writerTimeout is how long a node that does not lead waits for the leader to write its events.
+	writerTimeout = 30 * time.Second
 
-	maxWatches = 64
-	maxKnown   = 500
+	maxCoverage = 64
+	maxKnown    = 500
 )
 
-// pending is what this node saw and the stream does not have.
+// pending has the events that this node saw and the stream does not have.
 type pending struct {
-	lines   []cluster.Event
-	ended   map[string]cluster.Incident // by ID
-	dropped Dropped
-	watches map[string]watch // by run
+	lines         []cluster.Event
+	ended         map[string]cluster.Incident // by ID
+	dropped       Dropped
+	coverageByRun map[string]coverage // by run
 
 	// Events that the stream got lately: this node may see the same a moment later.
 	knownLines []cluster.Event
 	knownEnded []cluster.Incident
 }
 
-// watch is the time in which a writer has observed and written.
-type watch struct{ since, through core.Millis }
+// coverage is the period in which a writer has observed and written.
+type coverage struct{ since, through core.Millis }
 
 func newPending() *pending {
-	return &pending{ended: map[string]cluster.Incident{}, watches: map[string]watch{}}
+	return &pending{ended: map[string]cluster.Incident{}, coverageByRun: map[string]coverage{}}
 }
 
 func (p *pending) addLines(lines ...cluster.Event) {
@@ -67,7 +67,7 @@ func (p *pending) addEnded(i cluster.Incident) {
 	}
 }
 
-// isSameLine is true of what two nodes saw of one thing.
+// isSameLine is true of one event that two nodes saw.
 func isSameLine(a, b cluster.Event) bool {
 	if a.About == cluster.AboutVerdict {
 		a.Text, b.Text = "", ""
@@ -83,8 +83,8 @@ func isSameEnd(recorded, own cluster.Incident) bool {
 	return recorded.IsSameAs(own)
 }
 
-// recorded takes out what a record has. Of a record of another node it also takes out what its
-// writer would have written.
+// recorded removes the events of a record. If another node wrote it, recorded also removes the
+// events that its writer would have written.
 func (p *pending) recorded(r record, isOwn bool) {
 	lines := slices.Clone(r.Events)
 	for _, i := range r.Incidents {
@@ -94,15 +94,15 @@ func (p *pending) recorded(r record, isOwn bool) {
 		}
 	}
 	if isOwn {
-		p.takeOut(func(e cluster.Event) bool {
+		p.removeRecorded(func(e cluster.Event) bool {
 			return slices.ContainsFunc(lines, func(o cluster.Event) bool { return isSameLine(e, o) && e.At == o.At })
 		})
 	} else {
-		w := p.watches[r.Run]
-		p.watches[r.Run] = watch{since: r.Since, through: max(w.through, r.Through)}
-		p.forgetWatches()
-		p.takeOut(func(e cluster.Event) bool {
-			return p.isWatched(e.At, watchMargin) || slices.ContainsFunc(lines, func(o cluster.Event) bool { return isSameLine(e, o) })
+		w := p.coverageByRun[r.Run]
+		p.coverageByRun[r.Run] = coverage{since: r.Since, through: max(w.through, r.Through)}
+		p.trimCoverage()
+		p.removeRecorded(func(e cluster.Event) bool {
+			return p.isCovered(e.At, coverageMargin) || slices.ContainsFunc(lines, func(o cluster.Event) bool { return isSameLine(e, o) })
 		})
 		p.knownLines = append(p.knownLines, lines...)
 	}
@@ -110,7 +110,7 @@ func (p *pending) recorded(r record, isOwn bool) {
 	p.knownEnded = p.knownEnded[max(0, len(p.knownEnded)-maxKnown):]
 }
 
-func (p *pending) takeOut(isRecorded func(cluster.Event) bool) {
+func (p *pending) removeRecorded(isRecorded func(cluster.Event) bool) {
 	p.lines = slices.DeleteFunc(p.lines, isRecorded)
 	for id, i := range p.ended {
 		if slices.ContainsFunc(p.knownEnded, func(o cluster.Incident) bool { return isSameEnd(o, i) }) {
@@ -119,19 +119,19 @@ func (p *pending) takeOut(isRecorded func(cluster.Event) bool) {
 	}
 }
 
-func (p *pending) forgetWatches() {
-	for len(p.watches) > maxWatches {
+func (p *pending) trimCoverage() {
+	for len(p.coverageByRun) > maxCoverage {
 		oldest := ""
-		for run, w := range p.watches {
-			if oldest == "" || w.through < p.watches[oldest].through {
+		for run, w := range p.coverageByRun {
+			if oldest == "" || w.through < p.coverageByRun[oldest].through {
 				oldest = run
 			}
 		}
-		delete(p.watches, oldest)
+		delete(p.coverageByRun, oldest)
 	}
 }
 
-// endOf returns the end that this node saw of an incident which the stream has as open.
+// endOf returns the end that this node saw, of an incident that is open in the stream.
 func (p *pending) endOf(open cluster.Incident) (cluster.Incident, bool) {
 	for id, i := range p.ended {
 		if id == open.ID || !i.IsSameAs(open) {
@@ -145,9 +145,9 @@ func (p *pending) endOf(open cluster.Incident) (cluster.Incident, bool) {
 	return cluster.Incident{}, false
 }
 
-// isWatched is true of a moment that a writer observed itself, and has written of.
-func (p *pending) isWatched(at core.Millis, margin time.Duration) bool {
-	for _, w := range p.watches {
+// isCovered is true of a moment that a writer observed itself, and whose events it has written.
+func (p *pending) isCovered(at core.Millis, margin time.Duration) bool {
+	for _, w := range p.coverageByRun {
 		if w.since <= at && at <= w.through-core.Millis(margin.Milliseconds()) {
 			return true
 		}
@@ -155,19 +155,19 @@ func (p *pending) isWatched(at core.Millis, margin time.Duration) bool {
 	return false
 }
 
-// late are the lines and incidents that no writer saw and that are older than lateAfter: any node may
-// write them. Other incidents that a writer saw in its own way are taken out.
-func (p *pending) late(now core.Millis) (lines []cluster.Event, incidents []cluster.Incident) {
-	isOld := func(at core.Millis) bool { return now.Time().Sub(at.Time()) > lateAfter }
+// uncovered are the lines and incidents that no writer saw and that are older than writerTimeout: any node
+// may write them. Other incidents are removed: a writer saw them in its own way.
+func (p *pending) uncovered(now core.Millis) (lines []cluster.Event, incidents []cluster.Incident) {
+	isOld := func(at core.Millis) bool { return now.Time().Sub(at.Time()) > writerTimeout }
 	for _, e := range p.lines {
-		if isOld(e.At) && !p.isWatched(e.At, 0) {
+		if isOld(e.At) && !p.isCovered(e.At, 0) {
 			lines = append(lines, e)
 		}
 	}
 	for id, i := range p.ended {
 		switch {
 		case !isOld(i.End):
-		case p.isWatched(i.Begin, 0):
+		case p.isCovered(i.Begin, 0):
 			delete(p.ended, id)
 		default:
 			incidents = append(incidents, i)

@@ -20,14 +20,13 @@ func verdictLine(c cluster.VerdictChange) cluster.Event {
 	return cluster.Event{At: c.At, Level: c.To, About: cluster.AboutVerdict, Text: text + ": " + c.Sentence}
 }
 
-// logVerdict tells the node's log.
+// logVerdict writes to the node's log.
 func (w *writer) logVerdict(c cluster.VerdictChange) {
 	level := map[cluster.Level]slog.Level{cluster.Healthy: slog.LevelInfo, cluster.Degraded: slog.LevelWarn, cluster.Critical: slog.LevelError}[c.To]
-	w.l.story.Log(context.Background(), level, "the verdict is "+string(c.To), "was", string(cmp.Or(c.From, "unknown")), "since", stamp(c.At), "reason", c.Sentence)
+	w.l.story.Log(context.Background(), level, "the verdict is "+string(c.To), "was", string(cmp.Or(c.From, "unknown")), "since", formatTime(c.At), "reason", c.Sentence)
 }
 
-// logIncident tells of the beginning and the end of an incident, and of a cause that was found
-// later: groups may elect leaders before a node counts as lost.
+// logIncident logs the beginning and the end of an incident, and a cause that was found later: groups may elect leaders before a node counts as lost.
 func (w *writer) logIncident(i cluster.IncidentChange) {
 	title := i.Title()
 	was, isLogged := w.titles[i.ID]
@@ -35,19 +34,19 @@ func (w *writer) logIncident(i cluster.IncidentChange) {
 	switch {
 	case !i.IsOpen():
 		delete(w.titles, i.ID)
-		w.l.story.Info("incident ends: "+i.Sentence(), "begin", stamp(i.Begin), "end", stamp(i.End), "cause", i.Cause)
+		w.l.story.Info("incident ends: "+i.Sentence(), "begin", formatTime(i.Begin), "end", formatTime(i.End), "cause", i.Cause)
 	case i.Began:
-		w.l.story.Warn("incident begins: "+title, "begin", stamp(i.Begin), "cause", i.Cause)
+		w.l.story.Warn("incident begins: "+title, "begin", formatTime(i.Begin), "cause", i.Cause)
 	case isLogged && was != title:
-		w.l.story.Warn("incident goes on: "+title, "was", was, "begin", stamp(i.Begin), "cause", i.Cause)
+		w.l.story.Warn("incident goes on: "+title, "was", was, "begin", formatTime(i.Begin), "cause", i.Cause)
 	}
 }
 
-func stamp(at core.Millis) string { return at.Time().Format(time.RFC3339) }
+func formatTime(at core.Millis) string { return at.Time().Format(time.RFC3339) }
 
-// news is the verdict that webhooks were not told yet.
-func (w *writer) news() (cluster.VerdictChange, bool) {
-	told := cmp.Or(w.told, cluster.Healthy) // nothing needs to be told of a cluster that begins healthy
+// unsentVerdict is the verdict that no node has sent to webhooks yet.
+func (w *writer) unsentVerdict() (cluster.VerdictChange, bool) {
+	told := cmp.Or(w.sentLevel, cluster.Healthy) // a cluster that begins healthy needs no message
 	c := w.verdict
 	if c.To == "" || c.To == told {
 		return c, false
@@ -56,30 +55,30 @@ func (w *writer) news() (cluster.VerdictChange, bool) {
 	return c, true
 }
 
-// tell tells webhooks without a record.
-func (w *writer) tell() {
-	if c, isNews := w.news(); isNews {
-		w.told = c.To
+// sendVerdict sends the verdict to webhooks without a record.
+func (w *writer) sendVerdict() {
+	if c, isNews := w.unsentVerdict(); isNews {
+		w.sentLevel = c.To
 		w.l.cfg.Tell(c, w.incidents.Open())
 	}
 }
 
-// tellAlone tells webhooks while nothing can be recorded: a lost majority must not wait for one. Of the
-// nodes that hear each other the first by name tells, and the others know that it does.
-func (w *writer) tellAlone(o cluster.Observation) {
-	c, isNews := w.news()
-	if !isNews || o.At.Time().Sub(w.noLeader.Time()) < streamAwaits {
+// sendUnrecorded sends the verdict to webhooks while the stream takes no record: a lost majority must not
+// wait for one. Of the nodes that hear each other, the first by name sends, and the others rely on it.
+func (w *writer) sendUnrecorded(o cluster.Observation) {
+	c, isNews := w.unsentVerdict()
+	if !isNews || o.At.Time().Sub(w.noLeader.Time()) < electionTimeout {
 		return
 	}
-	w.told = c.To
+	w.sentLevel = c.To
 	for _, n := range o.View.Nodes {
 		if n.Online {
 			if n.Name == w.l.cfg.Node {
-				w.toldAlone = &c
+				w.sentUnrecorded = &c
 				w.l.cfg.Tell(c, w.incidents.Open())
 			}
 			return
 		}
 	}
-	w.l.log.Warn(fmt.Sprintf("%s hears no node, itself included, and tells no webhook", w.l.cfg.Node))
+	w.l.log.Warn(fmt.Sprintf("%s hears no node, itself included, and sends nothing to webhooks", w.l.cfg.Node))
 }

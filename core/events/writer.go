@@ -13,27 +13,27 @@ import (
 	"unibus/core/jsapi"
 )
 
-// writer owns all that changes with an observation. One goroutine uses it.
+// writer owns the state that changes with an observation. One goroutine uses it.
 type writer struct {
-	l         *Log
-	run       string
-	stream    *stream // nil on a node alone
-	incidents cluster.IncidentTracker
-	verdicts  cluster.VerdictTracker
-	verdict   cluster.VerdictChange // the last one
-	pending   *pending
-	written   map[string]writtenState // open incidents as the stream has them, by ID
-	titles    map[string]string       // open incidents as the log has them, by ID
-	since     core.Millis             // from then on what is not healthy counts; 0: not yet
-	caughtUp  bool                    // the whole stream was read once
-	inFlight  *record                 // it is not known whether it was written
-	told      cluster.Level           // the verdict that webhooks were told last, by any node
-	toldAlone *cluster.VerdictChange  // this node told it, and the stream does not have it
-	noLeader  core.Millis             // since then the stream has no leader or takes no record; 0: it does
-	alone     uint64                  // how many records a node alone has
+	l              *Log
+	run            string
+	stream         *stream // nil on a node alone
+	incidents      cluster.IncidentTracker
+	verdicts       cluster.VerdictTracker
+	verdict        cluster.VerdictChange // the last one
+	pending        *pending
+	written        map[string]writtenState // open incidents as the stream has them, by ID
+	titles         map[string]string       // open incidents as the log has them, by ID
+	since          core.Millis             // from then on what is not healthy counts; 0: not yet
+	caughtUp       bool                    // the whole stream was read once
+	inFlight       *record                 // it is not known whether it was written
+	sentLevel      cluster.Level           // the last verdict that any node has sent to webhooks
+	sentUnrecorded *cluster.VerdictChange  // this node has sent it, and the stream does not have it
+	noLeader       core.Millis             // since then the stream has no leader or takes no record; 0: it does
+	localRecords   uint64                  // how many records a node on its own has
 }
 
-// writtenState is what makes another write of an incident necessary.
+// writtenState is the state of an incident in the stream: a change of it needs another write.
 type writtenState struct {
 	at     core.Millis
 	level  cluster.Level
@@ -42,14 +42,14 @@ type writtenState struct {
 	isOpen bool
 }
 
-// openWrites is how often an open incident is written at most while only its lines change.
-const openWrites = core.Millis(5000)
+// openWriteInterval is how often an open incident is written at most while only its lines change.
+const openWriteInterval = core.Millis(5000)
 
 func stateOf(i cluster.Incident, at core.Millis) writtenState {
 	return writtenState{at, i.Level, i.Times, len(i.Lines) + i.LeftOut, i.IsOpen()}
 }
 
-// observe takes one observation in, and writes what is to be written.
+// observe applies one observation, and writes the events that the stream lacks.
 func (w *writer) observe(ctx context.Context, o inboxContent) {
 	if o.dropped > 0 {
 		w.pending.dropped.add(o.At, o.dropped, 0)
@@ -62,7 +62,7 @@ func (w *writer) observe(ctx context.Context, o inboxContent) {
 		w.verdict = c
 		w.logVerdict(c)
 		if c.From == "" {
-			c.From = w.told // of a writer before this node was started
+			c.From = w.sentLevel // of a writer before this node was started
 		}
 		if c.To != cmp.Or(c.From, cluster.Healthy) {
 			lines = append(lines, verdictLine(c))
@@ -78,33 +78,33 @@ func (w *writer) observe(ctx context.Context, o inboxContent) {
 		}
 	}
 	if w.stream == nil {
-		w.keep(o.At)
-		w.tell()
-		w.show(fmt.Sprintf("%s runs alone: it keeps events in memory, and a restart forgets them.", w.l.cfg.Node))
+		w.recordLocally(o.At)
+		w.sendVerdict()
+		w.publish(fmt.Sprintf("%s runs alone: it keeps events in memory, and a restart forgets them.", w.l.cfg.Node))
 		return
 	}
-	w.exchange(ctx, o.Observation)
+	w.syncStream(ctx, o.Observation)
 }
 
-// keep is what a node alone does in place of writing.
-func (w *writer) keep(at core.Millis) {
+// recordLocally keeps events in memory, on a node alone.
+func (w *writer) recordLocally(at core.Millis) {
 	for {
 		r := w.next(at, true)
 		if r.isEmpty() {
 			return
 		}
-		w.alone++
-		w.recorded(w.alone, r)
+		w.localRecords++
+		w.recorded(w.localRecords, r)
 	}
 }
 
-// exchange reads what other nodes wrote, and writes if it is this node's turn.
-func (w *writer) exchange(ctx context.Context, o cluster.Observation) {
-	bucket, leads := w.streamIn(o.View)
+// syncStream reads other nodes' records, and writes if this node leads the stream.
+func (w *writer) syncStream(ctx context.Context, o cluster.Observation) {
+	bucket, leads := w.streamBucket(o.View)
 	if bucket.Leader == "" {
 		w.noLeader = cmp.Or(w.noLeader, o.At)
-		w.tellAlone(o)
-		w.show(w.whyIncomplete())
+		w.sendUnrecorded(o)
+		w.publish(w.whyIncomplete())
 		return
 	}
 	err := w.read(ctx, bucket)
@@ -116,14 +116,14 @@ func (w *writer) exchange(ctx context.Context, o cluster.Observation) {
 	} else {
 		w.noLeader = cmp.Or(w.noLeader, o.At)
 		if leads {
-			w.tellAlone(o)
+			w.sendUnrecorded(o)
 		}
 	}
-	w.show(w.whyIncomplete())
+	w.publish(w.whyIncomplete())
 }
 
-// streamIn is the stream as the view has it, and whether this node leads it.
-func (w *writer) streamIn(v cluster.View) (b cluster.Bucket, leads bool) {
+// streamBucket is the stream as the view has it, and whether this node leads it.
+func (w *writer) streamBucket(v cluster.View) (b cluster.Bucket, leads bool) {
 	i := slices.IndexFunc(v.InternalBuckets, func(b cluster.Bucket) bool { return b.Name == Stream })
 	if i < 0 {
 		return cluster.Bucket{}, false
@@ -134,16 +134,16 @@ func (w *writer) streamIn(v cluster.View) (b cluster.Bucket, leads bool) {
 func (w *writer) whyIncomplete() string {
 	switch {
 	case !w.caughtUp && w.noLeader != 0:
-		return fmt.Sprintf("%s has not read the history yet, because its stream has no leader: only what this node has seen itself is shown.", w.l.cfg.Node)
+		return fmt.Sprintf("%s has not read the history yet, because its stream has no leader: this page shows only this node's own observations.", w.l.cfg.Node)
 	case !w.caughtUp:
 		return fmt.Sprintf("%s is still reading the history.", w.l.cfg.Node)
 	case w.noLeader != 0:
-		return fmt.Sprintf("The stream of events takes no records since %s: this is what %s knows, and it records later what it has seen since then.", w.noLeader.Time().Format(time.RFC3339), w.l.cfg.Node)
+		return fmt.Sprintf("The stream of events takes no records since %s: this page shows the events that %s knows, and it records its own later.", w.noLeader.Time().Format(time.RFC3339), w.l.cfg.Node)
 	}
 	return ""
 }
 
-// read reads what is new. Where nothing is, it asks nobody.
+// read reads new records. If the view shows none, it sends no request.
 func (w *writer) read(ctx context.Context, b cluster.Bucket) error {
 	if w.caughtUp && b.LastSeq == w.stream.seen && w.inFlight == nil {
 		return nil
@@ -160,7 +160,7 @@ func (w *writer) read(ctx context.Context, b cluster.Bucket) error {
 	return err
 }
 
-// recorded takes in what the stream has.
+// recorded applies a record of the stream.
 func (w *writer) recorded(seq uint64, r record) {
 	isOwn, now := r.Run == w.run, w.l.cfg.Now()
 	w.l.memory.add(seq, r)
@@ -178,20 +178,20 @@ func (w *writer) recorded(seq uint64, r record) {
 		w.pending.dropped = Dropped{}
 	}
 	if r.ToldBefore != nil {
-		w.told = r.ToldBefore.To
+		w.sentLevel = r.ToldBefore.To
 		if isOwn {
-			w.toldAlone = nil
+			w.sentUnrecorded = nil
 		}
 	}
 	if r.Told != nil {
-		w.told = r.Told.To
+		w.sentLevel = r.Told.To
 		if isOwn {
 			w.l.cfg.Tell(*r.Told, w.incidents.Open())
 		}
 	}
 }
 
-// adopt has this node go on with an incident of another one. It returns what the stream has of it.
+// adopt has this node continue an incident of another one. It returns the stream's state of it.
 func (w *writer) adopt(i cluster.Incident, now core.Millis) cluster.Incident {
 	if i.IsOpen() {
 		if _, seen := w.pending.endOf(i); seen {
@@ -207,8 +207,8 @@ func (w *writer) adopt(i cluster.Incident, now core.Millis) cluster.Incident {
 // writesAtOnce bounds the records of one observation.
 const writesAtOnce = 20
 
-// write writes what the stream does not have: all of it where this node leads, else what no node that
-// led could see.
+// write writes the events that the stream lacks: all of them if this node leads, else those that no
+// leader could see.
 func (w *writer) write(ctx context.Context, at core.Millis, leads bool) error {
 	for range writesAtOnce {
 		r := w.next(at, leads)
@@ -234,8 +234,8 @@ const writeDelay = core.Millis(6000)
 
 // next is the next record; an empty one where there is nothing to write.
 func (w *writer) next(at core.Millis, leads bool) record {
-	r := record{V: recordVersion, ID: newID(), Node: w.l.cfg.Node, Run: w.run, Since: w.since, Through: at - writeDelay, ToldBefore: w.toldAlone}
-	lines, incidents := w.pending.late(at)
+	r := record{V: recordVersion, ID: newID(), Node: w.l.cfg.Node, Run: w.run, Since: w.since, Through: at - writeDelay, ToldBefore: w.sentUnrecorded}
+	lines, incidents := w.pending.uncovered(at)
 	if leads {
 		lines, incidents = w.pending.lines, w.changedIncidents(at)
 	}
@@ -252,13 +252,13 @@ func (w *writer) next(at core.Millis, leads bool) record {
 		d := w.pending.dropped
 		r.Dropped = &d
 	}
-	if c, isNews := w.news(); isNews && w.stream != nil {
+	if c, isNews := w.unsentVerdict(); isNews && w.stream != nil {
 		r.Told = &c
 	}
 	return r
 }
 
-// changedIncidents are the incidents that the stream has otherwise or not at all.
+// changedIncidents are the incidents that the stream lacks, or has in an older state.
 func (w *writer) changedIncidents(at core.Millis) (out []cluster.Incident) {
 	for _, i := range w.pending.ended {
 		out = append(out, i)
@@ -266,15 +266,15 @@ func (w *writer) changedIncidents(at core.Millis) (out []cluster.Incident) {
 	for _, i := range w.incidents.Open() {
 		known, now := w.written[i.ID], stateOf(i, at)
 		isUrgent := known.level != now.level || known.times != now.times || !known.isOpen
-		if isUrgent || known.lines != now.lines && at-known.at >= openWrites {
+		if isUrgent || known.lines != now.lines && at-known.at >= openWriteInterval {
 			out = append(out, i)
 		}
 	}
 	return sorted(out)
 }
 
-// show makes all of it visible to readers.
-func (w *writer) show(note string) {
+// publish makes the writer's state visible to readers.
+func (w *writer) publish(note string) {
 	var own []Entry
 	for _, e := range w.pending.lines {
 		own = append(own, Entry{At: e.At, Node: w.l.cfg.Node, Event: &e, Unrecorded: true})
