@@ -37,7 +37,7 @@ type nodeBundle struct {
 // CA. A step is done by what each node uses now, whatever is in its files.
 func certificates(c *checklist) {
 	routes, bus := c.routeCAs(), c.busCAs()
-	if c.everyNodeTells(); !c.open {
+	if c.requireAnswers(); !c.open {
 		if len(routes.bundles)+len(bus.bundles) == 0 {
 			c.notApplicable("no CA of this cluster is known: its routes have none, and no --tls-ca is given")
 			return
@@ -152,9 +152,9 @@ func (u *caUse) choose(old []string) {
 
 func (u *caUse) name() string { return core.ShortCA(u.next) }
 
-// everyNodeTells waits for nodes that do not answer: a certificate of the old CA that one
+// requireAnswers waits for nodes that do not answer: a certificate of the old CA that one
 // of them still has would open no route in the end.
-func (c *checklist) everyNodeTells() {
+func (c *checklist) requireAnswers() {
 	s := Step{
 		Title: "Every node says which CAs it uses", Why: "a node that is left out has no route once the old CA is out", Type: []string{"unibus-tui status"},
 		Seen: fmt.Sprintf("%d nodes say it", len(c.Nodes)),
@@ -204,7 +204,7 @@ func (c *checklist) replaceCA(u *caUse) {
 		c.renewLeaf(u, l)
 	}
 	for _, b := range u.bundles {
-		c.takeOldOut(u, b)
+		c.removeOldCA(u, b)
 	}
 }
 
@@ -265,8 +265,8 @@ func (c *checklist) renewLeaf(u *caUse, l nodeLeaf) {
 	}, u.next != "" && l.Signer == u.next, Next)
 }
 
-// takeOldOut is done where the bundle has no other CA than the new one.
-func (c *checklist) takeOldOut(u *caUse, b nodeBundle) {
+// removeOldCA is done where the bundle has no other CA than the new one.
+func (c *checklist) removeOldCA(u *caUse, b nodeBundle) {
 	others := slices.ContainsFunc(b.CAs, func(ca core.CA) bool { return ca.ID != u.next })
 	do := b.how()
 	if b.node != nil {

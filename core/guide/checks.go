@@ -118,13 +118,13 @@ func proven(checks []doctor.Check) (State, string) {
 	return state, seen
 }
 
-// settling is how long after a start a finding may be about the start itself.
-const settling = 2 * time.Minute
+// startGrace is how long after a start a finding may be about the start itself.
+const startGrace = 2 * time.Minute
 
-// noFinding stops the guide at what status reports, a node that has just started excepted.
+// requireNoFinding stops the guide at what status reports, a node that has just started excepted.
 // How the nodes are configured keeps no restart: a changed setting differs between them
 // until the last one was restarted, and all could only be restarted at once.
-func (c *checklist) noFinding() {
+func (c *checklist) requireNoFinding() {
 	s := Step{Title: "Status reports nothing", Why: "a cluster that is not whole may not bear that a node is away", Type: []string{"unibus-tui status"}, Seen: "status is healthy"}
 	found := Done
 	for _, f := range c.Findings {
@@ -138,14 +138,14 @@ func (c *checklist) noFinding() {
 		}
 	}
 	if found == Unsafe {
-		found = c.unlessStarting(found)
+		found = c.waitIfStarting(found)
 	}
 	c.add(s, found)
 }
 
-// unlessStarting waits where a node has just started: it has not heard all others yet, and
-// they have not heard it.
-func (c *checklist) unlessStarting(found State) State {
+// waitIfStarting waits where a node has just started: it and the others have not all heard
+// each other yet.
+func (c *checklist) waitIfStarting(found State) State {
 	if c.startedLately() {
 		return Waiting
 	}
@@ -153,7 +153,7 @@ func (c *checklist) unlessStarting(found State) State {
 }
 
 func (c *checklist) startedLately() bool {
-	return slices.ContainsFunc(c.Nodes, func(n cluster.Node) bool { return c.now().Sub(started(n).Time()) < settling })
+	return slices.ContainsFunc(c.Nodes, func(n cluster.Node) bool { return c.now().Sub(started(n).Time()) < startGrace })
 }
 
 // started is when a node's run began, by the clock of the node that looked.
@@ -174,5 +174,5 @@ func (c *checklist) emptySince(name string) core.Millis {
 func (c *checklist) ending() {
 	c.groupsCurrent()
 	c.replicasEqual()
-	c.noFinding()
+	c.requireNoFinding()
 }

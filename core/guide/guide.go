@@ -136,7 +136,7 @@ type checklist struct {
 // add appends a step. Every step behind an open one waits, whatever was found.
 func (c *checklist) add(s Step, found State) {
 	if found == Next && s.node != "" && !c.open {
-		found = c.unlessUnderWay(&s)
+		found = c.waitIfUnderWay(&s)
 	}
 	if s.State = found; c.open {
 		s.State, s.Seen = Later, ""
@@ -145,9 +145,9 @@ func (c *checklist) add(s Step, found State) {
 	c.report.Steps = append(c.report.Steps, s)
 }
 
-// unlessUnderWay waits where a node that is to be started or restarted is in another run by
-// its own word than the View has: the operator has done it, and is not to do it again.
-func (c *checklist) unlessUnderWay(s *Step) State {
+// waitIfUnderWay waits where a node that is to be restarted reports another run than the
+// View has: the operator has restarted it, and must not do it again.
+func (c *checklist) waitIfUnderWay(s *Step) State {
 	run, asked := c.Runs[s.node]
 	n, _ := c.node(s.node)
 	switch {

@@ -11,8 +11,8 @@ import (
 	"unibus/core/cluster"
 )
 
-// lately is how long ago a disk may have been lost and still be part of the same trouble.
-const lately = time.Hour
+// diskLossWindow is how long ago a disk may have been lost and still belong to the same outage.
+const diskLossWindow = time.Hour
 
 // quorumLost brings nodes back with the data that they have. It refuses to continue where
 // a majority would be empty: such nodes agree with each other on having no rows.
@@ -47,7 +47,7 @@ func quorumLost(c *checklist) {
 func (c *checklist) emptyLately() []string {
 	var out []string
 	for _, n := range c.Nodes {
-		if at := c.emptySince(n.Name); at != 0 && c.now().Sub(at.Time()) < lately && c.emptyNow(n.Name) {
+		if at := c.emptySince(n.Name); at != 0 && c.now().Sub(at.Time()) < diskLossWindow && c.emptyNow(n.Name) {
 			out = append(out, n.Name)
 		}
 	}
@@ -74,9 +74,9 @@ func diskWiped(c *checklist) {
 		c.notApplicable("no node is named " + c.Args[0])
 		return
 	}
-	c.othersWhole(n)
+	c.requireOtherReplicas(n)
 	c.require(c.atService(Step{
-		Title: "Start " + at(n) + " with an empty data directory", Why: "it takes everything from the others", Seen: answers(n),
+		Title: "Start " + at(n) + " with an empty data directory", Why: "it takes everything from the others", Seen: answerText(n),
 	}, "start", "keep its configuration and its name, and put no backup into it; ", n), n.Online, Next)
 	at := c.emptySince(n.Name)
 	c.require(Step{
@@ -90,8 +90,8 @@ func diskWiped(c *checklist) {
 	}
 }
 
-// othersWhole stops where the others have no quorum of current replicas without a node.
-func (c *checklist) othersWhole(n cluster.Node) {
+// requireOtherReplicas stops where the others have no quorum of current replicas without a node.
+func (c *checklist) requireOtherReplicas(n cluster.Node) {
 	left := 0
 	for _, o := range c.Nodes {
 		if o.Online && !o.Off && o.Name != n.Name {
@@ -119,7 +119,7 @@ func (c *checklist) othersWhole(n cluster.Node) {
 	}, fault == "", Unsafe)
 }
 
-func answers(n cluster.Node) string {
+func answerText(n cluster.Node) string {
 	if n.Online {
 		return n.Name + " answers"
 	}
@@ -183,7 +183,7 @@ func nodeLost(c *checklist) {
 		Do: "give the machine of " + next + " a certificate of its own name and the configuration of the others with that name; start the replacement, which waits for " +
 			next + "; then start unibusd there; see docs/operations/nodes.md",
 		Type: []string{"unibusd cert node --name " + next + " --ca DIR --host HOST --out DIR", "unibusd node replace " + old + " " + next},
-		Seen: map[bool]string{true: old + " was removed", false: old + " is a member"}[removed] + ", and " + answers(fresh),
+		Seen: map[bool]string{true: old + " was removed", false: old + " is a member"}[removed] + ", and " + answerText(fresh),
 	}, removed && fresh.Online, Next)
 	c.ending()
 	if !c.open {

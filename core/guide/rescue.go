@@ -17,14 +17,14 @@ func rescue(c *checklist) {
 	silent, missing := c.silent(), c.missingReplicas()
 	switch hasQuorum := c.Meta.Online >= c.Meta.Needed; {
 	case !hasQuorum:
-		c.survivorsWhole()
+		c.requireSurvivors()
 	case len(silent) > 0 && missing == "": // no rescue has taken replicas away
 		c.notApplicable(fmt.Sprintf("a majority answers, and can do without %s: unibusd guide node-lost OLD NEW", names(silent)))
 		return
 	default:
 		silent = nil // new nodes that have not been started yet
 	}
-	c.route()
+	c.requireRoute()
 	for _, name := range c.Fenced() {
 		c.add(Step{Title: "Fence " + name, Why: "its name must be refused before the others go on without it"}, Done)
 	}
@@ -49,9 +49,9 @@ func rescue(c *checklist) {
 	}
 }
 
-// route is for a node that is left alone and was started again: its server runs no raft group
+// requireRoute is for a node that is left alone and was started again: its server runs no raft group
 // before another server is connected.
-func (c *checklist) route() {
+func (c *checklist) requireRoute() {
 	if !c.Meta.NoRoute {
 		return
 	}
@@ -71,8 +71,8 @@ func names(nodes []cluster.Node) string {
 	return strings.Join(out, ", ")
 }
 
-// survivorsWhole stops before the first fence, which is final.
-func (c *checklist) survivorsWhole() {
+// requireSurvivors stops before the first fence, which is final.
+func (c *checklist) requireSurvivors() {
 	err := cluster.RescueHopeless(c.View)
 	s := Step{
 		Title: "The nodes that answer have a replica of everything", Why: "what has no replica left would be created anew, empty",

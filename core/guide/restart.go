@@ -16,7 +16,7 @@ func restart(c *checklist) {
 	var left []cluster.Node
 	for _, n := range c.Nodes {
 		if n.Online && started(n) >= c.Since {
-			c.add(Step{Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown")}, Done)
+			c.add(Step{Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + startTime(n) + ", version " + cmp.Or(n.Version, "unknown")}, Done)
 			continue
 		}
 		left = append(left, n)
@@ -45,7 +45,7 @@ func weight(n cluster.Node) int {
 	return len(n.Leads)
 }
 
-func clock(n cluster.Node) string { return started(n).Time().UTC().Format("15:04:05") + " UTC" }
+func startTime(n cluster.Node) string { return started(n).Time().UTC().Format("15:04:05") + " UTC" }
 
 // allAnswer waits for one node, which may be starting, and stops at two.
 func (c *checklist) allAnswer() {
@@ -56,7 +56,7 @@ func (c *checklist) allAnswer() {
 		away := len(silent) + max(0, missing)
 		s.Seen = fmt.Sprintf("%d of %d nodes %s not answer", away, max(c.Expected, len(c.Nodes)), map[bool]string{true: "does", false: "do"}[away == 1])
 		s.Type = []string{"unibusd guide quorum-lost"}
-		c.add(s, c.unlessStarting(Unsafe))
+		c.add(s, c.waitIfStarting(Unsafe))
 	case len(silent) == 1:
 		s.Seen = silent[0].Name + " does not answer"
 		c.add(c.atService(s, "start", "only if it does not start by itself; ", silent[0]), Waiting)
@@ -77,7 +77,7 @@ func (c *checklist) restartNode(n cluster.Node) {
 		may.Type = []string{"unibusd migrate-to-kv --node " + n.Name + " --db " + core.ShellQuote(n.Info.Serving.File)}
 	}
 	c.require(may, safe, Unsafe)
-	groups := c.led(n)
+	groups := c.ledGroups(n)
 	lead := Step{Title: n.Name + " leads nothing", Why: "a leader that stops without handing over costs an election", Seen: n.Name + " leads nothing"}
 	if len(groups) > 0 {
 		lead.Title, lead.Seen = "Hand over what "+n.Name+" leads", n.Name+" leads "+strings.Join(groups, ", ")
@@ -87,7 +87,7 @@ func (c *checklist) restartNode(n cluster.Node) {
 	}
 	c.require(lead, len(groups) == 0, Next)
 	c.add(c.atService(Step{
-		Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + clock(n) + ", version " + cmp.Or(n.Version, "unknown"),
+		Title: "Restart " + at(n), Why: "its run began before this round", Seen: "started " + startTime(n) + ", version " + cmp.Or(n.Version, "unknown"),
 	}, "restart", "", n), Next)
 }
 
@@ -96,8 +96,8 @@ func servesFile(n cluster.Node) bool {
 	return n.Info != nil && n.Info.Serving.Backend == core.BackendSQLite && n.Info.Serving.File != ""
 }
 
-// led are the groups that a node leads, as step-down names them.
-func (c *checklist) led(n cluster.Node) []string {
+// ledGroups are the groups that a node leads, as step-down names them.
+func (c *checklist) ledGroups(n cluster.Node) []string {
 	var out []string
 	if n.Meta == "leader" {
 		out = append(out, "meta")
