@@ -44,27 +44,27 @@ func fields() map[string]*field {
 		if len(words) == 0 || words[0] == "#" {
 			continue
 		}
-		at := child(all, words[0])
+		at := childField(all, words[0])
 		for name := range strings.SplitSeq(words[1], ".") {
 			if at.below == nil {
 				at.below = map[string]*field{}
 			}
-			at = child(at.below, name)
+			at = childField(at.below, name)
 		}
 		at.kind = kind(words[2])
 	}
 	return all
 }
 
-func child(of map[string]*field, name string) *field {
+func childField(of map[string]*field, name string) *field {
 	if of[name] == nil {
 		of[name] = &field{}
 	}
 	return of[name]
 }
 
-// leftOut stands for the value of a listed field that does not look as such a value does.
-const leftOut = "[left out]"
+// omittedValue replaces the value of a listed field if its form is not that of the field.
+const omittedValue = "[left out]"
 
 // maxProse bounds one sentence, in bytes.
 const maxProse = 2000
@@ -197,7 +197,7 @@ func (f *filter) text(k kind, v, about string) string {
 	}
 	if !ok && v != "" {
 		f.left++
-		return leftOut
+		return omittedValue
 	}
 	return v
 }
@@ -212,9 +212,9 @@ func (f *filter) isSubject(about string) bool {
 // attribute finds the beginning of an attribute in a line of a log that a sentence quotes.
 var attribute = regexp.MustCompile(`(?:^|\s)([A-Za-z][A-Za-z0-9_.-]*)=`)
 
-// withoutUnlisted takes the attributes out of a quoted line that no line of the log may have. A
-// value ends where the next attribute begins, because nothing else says where.
-func withoutUnlisted(v string) string {
+// removeUnlistedAttributes removes the attributes that the list lacks from a quoted line of the log. A
+// value ends where the next attribute begins, because nothing else marks its end.
+func removeUnlistedAttributes(v string) string {
 	found := attribute.FindAllStringSubmatchIndex(v, -1)
 	if len(found) == 0 {
 		return v
@@ -228,7 +228,7 @@ func withoutUnlisted(v string) string {
 			end = found[i+1][0]
 		}
 		if is := listed[v[m[2]:m[3]]]; is == nil || is.kind == kindAbout {
-			out.WriteString(v[at:m[1]] + leftOut)
+			out.WriteString(v[at:m[1]] + omittedValue)
 			at = end
 		}
 	}
@@ -238,7 +238,7 @@ func withoutUnlisted(v string) string {
 
 // prose is a sentence that may be shown.
 func (f *filter) prose(v string) string {
-	v = withoutUnlisted(core.RedactValue(v))
+	v = removeUnlistedAttributes(core.RedactValue(v))
 	for range 2 { // two names may share the blank between them
 		if f.operators != nil {
 			v = f.operators.ReplaceAllString(v, "${1}[operator]${3}")
