@@ -123,14 +123,15 @@ func FlagError(err error) error {
 		return core.Errorf(core.KindInvalid, "unknown shorthand flag: %q", unknown.GetSpecifiedName())
 	}
 	var bad *pflag.InvalidValueError
-	if errors.As(err, &bad) && wantedBy(bad.GetFlag()) != "" {
-		return core.Errorf(core.KindInvalid, "--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), wantedBy(bad.GetFlag()))
+	if errors.As(err, &bad) && flagValueHint(bad.GetFlag()) != "" {
+		return core.Errorf(core.KindInvalid, "--%s: %q is not %s", bad.GetFlag().Name, bad.GetValue(), flagValueHint(bad.GetFlag()))
 	}
 	return err
 }
 
-// wantedBy is what a flag takes, "" for a flag that says so by itself. pflag would name Go's parser.
-func wantedBy(f *pflag.Flag) string {
+// flagValueHint describes a flag's value, "" for a flag whose error does so. pflag would name Go's
+// parser.
+func flagValueHint(f *pflag.Flag) string {
 	return map[string]string{"bool": "true or false", "int": "a whole number", "duration": "a duration, for example 10m"}[f.Value.Type()]
 }
 

@@ -117,8 +117,8 @@ func (c *Connection) Try(ctx context.Context, cfg admin.ClientConfig) (*admin.Cl
 	return cl, nil
 }
 
-// firstTry is how long DialInTime waits before it goes on without a connection.
-const firstTry = 150 * time.Millisecond
+// connectGrace is how long DialInTime waits before it goes on without a connection.
+const connectGrace = 150 * time.Millisecond
 
 // DialInTime is Dial for what goes on without a connection: where no node answers at once it
 // returns a client that tries every server until ctx ends. See admin.Client.Attempts. Dial
@@ -129,7 +129,7 @@ func (c *Connection) DialInTime(ctx context.Context, name string, say func(strin
 		return nil, err
 	}
 	first := cfg
-	first.Connect = firstTry
+	first.Connect = connectGrace
 	cl, err := c.Open(ctx, first)
 	if core.KindOf(err) != core.KindUnavailable {
 		return cl, err
@@ -205,7 +205,7 @@ func (c *Connection) Config(ctx context.Context, name string) (admin.ClientConfi
 		return admin.ClientConfig{}, err
 	}
 	cfg := admin.ClientConfig{Servers: c.Servers, Identity: id, Name: name, TLSFirst: c.TLSFirst}
-	if cfg.ClusterKey, err = c.pinned(); err != nil {
+	if cfg.ClusterKey, err = c.expectedKey(); err != nil {
 		return admin.ClientConfig{}, err
 	}
 	if c.CA != "" {
@@ -218,8 +218,8 @@ func (c *Connection) Config(ctx context.Context, name string) (admin.ClientConfi
 	return cfg, nil
 }
 
-// pinned is the key that the cluster must prove; "" on first contact.
-func (c *Connection) pinned() (string, error) {
+// expectedKey is the key that the cluster must prove; "" on first contact.
+func (c *Connection) expectedKey() (string, error) {
 	if c.ClusterKey != "" {
 		return c.ClusterKey, keys.CheckClusterKey(c.ClusterKey)
 	}
