@@ -27,7 +27,7 @@ func auditCommand() *cobra.Command {
 			return core.Errorf(core.KindInvalid, "--limit is %d", limit).WithNext("give a number of at least 1")
 		}
 		if format != "" && !c.Flags().Changed("limit") {
-			limit = everything
+			limit = noLimit
 		}
 		if err := checkFormat(format, n.json); err != nil {
 			return err
@@ -52,8 +52,8 @@ func auditCommand() *cobra.Command {
 	return c
 }
 
-// everything is more actions than an audit has.
-const everything = int(^uint(0) >> 1)
+// noLimit is more actions than an audit has.
+const noLimit = int(^uint(0) >> 1)
 
 func (n *network) showAudit(ctx context.Context, c *cobra.Command, from auditPages, f auditFilter, limit int, format string) error {
 	if format != "" {

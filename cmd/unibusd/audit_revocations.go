@@ -84,7 +84,7 @@ func (n *network) auditRecords(c *cobra.Command, files []string, since core.Mill
 		return nil, err
 	}
 	var last core.Millis
-	err = eachAction(c.Context(), from, auditFilter{}, everything, func(r admin.AuditRecord) error {
+	err = eachAction(c.Context(), from, auditFilter{}, noLimit, func(r admin.AuditRecord) error {
 		records, last = append(records, r), max(last, r.At)
 		return nil
 	})

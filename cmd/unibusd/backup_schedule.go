@@ -94,8 +94,8 @@ func (l backupList) print(c *cobra.Command) {
 func moment(m core.Millis) string { return m.Time().UTC().Format(time.DateTime + " UTC") }
 
 const (
-	backupPoll   = 500 * time.Millisecond // how often `backup now` looks what came of it
-	backupBegins = 30 * time.Second       // within which a node is to have begun
+	backupPoll         = 500 * time.Millisecond // how often `backup now` looks what came of it
+	backupStartTimeout = 30 * time.Second       // within which a node is to have begun
 )
 
 func backupNowCommand() *cobra.Command {
@@ -140,7 +140,7 @@ func awaitBackup(ctx context.Context, cl *admin.Client, asked admin.BackupReques
 		} else if core.KindOf(err) != core.KindUnavailable {
 			return core.ScheduledBackup{}, err
 		}
-		if time.Since(begun) > backupBegins {
+		if time.Since(begun) > backupStartTimeout {
 			return core.ScheduledBackup{}, core.Errorf(core.KindUnavailable, "no node has begun the backup: none that has a schedule serves the control plane, or all are in maintenance").
 				WithNext("they begin as soon as one can; see unibusd backup list")
 		}

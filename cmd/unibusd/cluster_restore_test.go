@@ -151,7 +151,7 @@ func TestKeptKeyIsSaid(t *testing.T) {
 		{&backup.Signature{Key: "CNEW"}, "has the key that signed the backup"},
 		{&backup.Signature{Key: "COLD"}, "keeps its own key CNEW. Operators and programs who know the old one refuse this cluster under the old addresses, until each has run: unibusd cluster-key forget COLD"},
 	} {
-		if got := keptKey(c.signed, "CNEW"); !strings.Contains(got, c.says) {
+		if got := keyNotice(c.signed, "CNEW"); !strings.Contains(got, c.says) {
 			t.Errorf("%+v: %s", c.signed, got)
 		}
 	}

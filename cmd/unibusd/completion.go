@@ -25,8 +25,8 @@ func completions() map[string]cli.Values {
 		"--log-format":                 cli.OneOf("text", "json"),
 		"--log-level":                  cli.OneOf("debug", "info", "warn", "error"),
 		"--tls-first":                  cli.OneOf("true", "false"),
-		"unibusd user list --sort":     cli.OneOf(words(core.UserSorts())...),
-		"unibusd room list --sort":     cli.OneOf(words(core.RoomSorts())...),
+		"unibusd user list --sort":     cli.OneOf(toStrings(core.UserSorts())...),
+		"unibusd room list --sort":     cli.OneOf(toStrings(core.RoomSorts())...),
 		"--status":                     cli.OneOf(string(core.UserActive), string(core.UserRevoked), string(core.UserExpired)),
 		"--role":                       cli.OneOf(string(core.RoleMember), string(core.RoleAdmin)),
 		"--expires":                    cli.OneOf("never", "12h", "90d", "365d"),
@@ -68,7 +68,7 @@ func completions() map[string]cli.Values {
 	return values
 }
 
-func words[S ~string](all []S) (out []string) {
+func toStrings[S ~string](all []S) (out []string) {
 	for _, w := range all {
 		out = append(out, string(w))
 	}

@@ -77,7 +77,7 @@ func (g *guideFlags) run(ctx context.Context, c *cobra.Command, args []string) e
 		return err
 	}
 	defer cl.Close()
-	f := filler{cl: cl, guide: of, args: named, since: since, oldCAs: g.oldCA, name: g.named}
+	f := filler{cl: cl, guide: of, args: named, since: since, oldCAs: g.oldCA, name: g.withConnectionFlags}
 	report, err := f.fill(ctx)
 	if g.wait {
 		report, err = f.await(ctx, report, err, c.PrintErrln)
@@ -115,8 +115,8 @@ func (g *guideFlags) checkOldCA(of guide.Guide) error {
 	return nil
 }
 
-// named adds the flags of this connection to a command of ours that needs them.
-func (g *guideFlags) named(line string) string {
+// withConnectionFlags adds the flags of this connection to a command of ours that needs them.
+func (g *guideFlags) withConnectionFlags(line string) string {
 	words := strings.Fields(line)
 	c, _, err := root().Find(words[1:])
 	if words[0] != "unibusd" && words[0] != "unibus-tui" || words[0] == "unibusd" && (err != nil || c.Flags().Lookup("server") == nil) {
@@ -189,13 +189,13 @@ func (f *filler) fill(ctx context.Context) (guide.Report, error) {
 	return report, nil
 }
 
-// askedWithin bounds the question to a node that may have been stopped. One that is just
+// runQueryTimeout bounds the question to a node that may have been stopped. One that is just
 // starting may answer late: without its answer it would be restarted twice.
-const askedWithin = 5 * time.Second
+const runQueryTimeout = 5 * time.Second
 
 // runOf asks a node itself which run it is; "" where it does not answer.
 func (f *filler) runOf(ctx context.Context, st admin.Status, name string) string {
-	ctx, cancel := context.WithTimeout(ctx, askedWithin)
+	ctx, cancel := context.WithTimeout(ctx, runQueryTimeout)
 	defer cancel()
 	own, err := f.cl.StatusOf(ctx, name)
 	return guide.OwnRun(name, guide.KnownRun(name, st.View), own.View, err)

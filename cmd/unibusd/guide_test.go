@@ -299,16 +299,16 @@ func TestGuideNamesTheGivenConnection(t *testing.T) {
 	g.Context, g.Servers, g.Identity, g.ClusterKey = "ops", []string{"tls://other:4222"}, "/k/ana.nk", "XKEY"
 	g.TLSFirst, g.Plaintext = true, true
 	want := "unibusd node resume n1 --context ops --server tls://other:4222 --identity /k/ana.nk --cluster-key XKEY --insecure-plaintext --tls-first"
-	if got := g.named("unibusd node resume n1"); got != want {
+	if got := g.withConnectionFlags("unibusd node resume n1"); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	golden := read(t, filepath.Join("..", "..", "core", "guide", "testdata", "guides.txt"))
 	for line := range strings.Lines(golden) { // the console does not know our commands, and asks the guide
-		if _, line, ok := strings.Cut(strings.TrimSpace(line), "type: "); ok && (g.named(line) != line) != guide.NeedsConnection(line) {
+		if _, line, ok := strings.Cut(strings.TrimSpace(line), "type: "); ok && (g.withConnectionFlags(line) != line) != guide.NeedsConnection(line) {
 			t.Errorf("%s: the console says %v", line, guide.NeedsConnection(line))
 		}
 	}
-	if got, want := g.named("systemctl restart unibusd"), "systemctl restart unibusd"; got != want {
+	if got, want := g.withConnectionFlags("systemctl restart unibusd"), "systemctl restart unibusd"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

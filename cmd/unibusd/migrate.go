@@ -83,7 +83,7 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 	}
 	o.DB = abs
 	// Status shows a store a moment after the node began to serve it, so only a refusal that lasts counts.
-	limit := time.Now().Add(settleTime)
+	limit := time.Now().Add(convergeTime)
 	for {
 		st, err := cl.Status(ctx)
 		if err != nil {
@@ -93,7 +93,7 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 		if err != nil {
 			return "", err
 		}
-		node, err := sourceIn(st, abs, at, migration)
+		node, err := findSource(st, abs, at, migration)
 		if err == nil || time.Now().After(limit) || ctx.Err() != nil {
 			return node, err
 		}
@@ -104,15 +104,15 @@ func source(ctx context.Context, cl *admin.Client, o *migrate.Options, at string
 	}
 }
 
-// settleTime is how long the nodes may take to have seen each other's changes.
-const settleTime = 3 * time.Second
+// convergeTime is how long the nodes may take to see each other's changes.
+const convergeTime = 3 * time.Second
 
-// sourceIn is the node that serves the file abs, or the one that the authority
+// findSource is the node that serves the file abs, or the one that the authority
 // names. Nodes of the same make have their files at the same place: then at says which is meant.
-func sourceIn(st admin.Status, abs, at string, migration migrate.Status) (string, error) {
+func findSource(st admin.Status, abs, at string, migration migrate.Status) (string, error) {
 	if a := st.Authority; a != nil && a.Backend != core.BackendNone {
 		if at != "" && at != a.Node && a.Backend == core.BackendSQLite {
-			return "", notThere(st, a.Node, at, migration)
+			return "", refuseOtherSource(st, a.Node, at, migration)
 		}
 		return a.Node, nil // it answers for its file, and after cutover says that there is nothing to migrate
 	}
@@ -149,11 +149,11 @@ func sourceIn(st admin.Status, abs, at string, migration migrate.Status) (string
 	return "", core.Errorf(core.KindRefused, "%s is not the file that a node serves", abs).WithNext("%s", next)
 }
 
-// notThere refuses to migrate another file than the one in force, and names the next
+// refuseOtherSource refuses to migrate another file than the one in force, and names the next
 // step. A migration that was only begun is aborted. After a rollback the authority
 // stays: without it a node would serve an old file, and users who were revoked since
 // would be admitted again.
-func notThere(st admin.Status, node, at string, migration migrate.Status) error {
+func refuseOtherSource(st admin.Status, node, at string, migration migrate.Status) error {
 	err := core.Errorf(core.KindRefused, "the control plane is the SQLite file of %s, not of %s", node, at)
 	if migration.Active() {
 		return err.WithNext("abort the migration that was started there with `unibusd migration abort`, then start it on %s", at)

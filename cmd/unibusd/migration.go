@@ -136,7 +136,7 @@ func (n *network) awaitMigration(ctx context.Context, c *cobra.Command, cl *admi
 			shown = st.State
 		}
 		// Between an abort and what it leads to, a rollback does not run for a moment.
-		if !st.Running && (st.State != migrate.StateRollback || time.Since(changed) > settleTime) {
+		if !st.Running && (st.State != migrate.StateRollback || time.Since(changed) > convergeTime) {
 			return st, nil
 		}
 		select {

@@ -98,7 +98,7 @@ func restoreClusterCommand() *cobra.Command {
 				c.Printf("Left behind: %s (rows: %d).\n", l, l.Rows)
 			}
 			c.Println(signedBy(r.Signed))
-			c.Println(keptKey(r.Signed, cl.ClusterKey()))
+			c.Println(keyNotice(r.Signed, cl.ClusterKey()))
 			c.Println("Later changes are not in the backup.")
 		})
 	})
@@ -112,8 +112,8 @@ func restoreClusterCommand() *cobra.Command {
 	return c
 }
 
-// keptKey says which key the cluster has: a restore changes none.
-func keptKey(s *backup.Signature, key string) string {
+// keyNotice says which key the cluster has: a restore changes none.
+func keyNotice(s *backup.Signature, key string) string {
 	switch {
 	case s == nil:
 		return "The cluster keeps its key " + key + "."

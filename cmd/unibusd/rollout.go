@@ -34,7 +34,7 @@ func rolloutText(c *cobra.Command, r admin.Rollout) {
 				print("%s\tno answer\t–\t–", name)
 				continue
 			}
-			print("%s\t%s\t%s\t%s", name, n.Active[admin.FlagBusAuth], recordsSince(n), wouldDeny(n))
+			print("%s\t%s\t%s\t%s", name, n.Active[admin.FlagBusAuth], recordsSince(n), deniedCount(n))
 		}
 	})
 	for _, name := range nodes {
@@ -50,8 +50,8 @@ func recordsSince(n admin.RolloutNode) string {
 	return n.Since.Time().Format(time.DateTime)
 }
 
-// wouldDeny is how many clients enforce would deny, as far as the node recorded them.
-func wouldDeny(n admin.RolloutNode) string {
+// deniedCount is how many clients enforce would deny, as far as the node recorded them.
+func deniedCount(n admin.RolloutNode) string {
 	switch total, mode := len(n.WouldDeny)+n.More, n.Active[admin.FlagBusAuth]; {
 	case mode == string(core.BusAuthOff):
 		return "not recorded"

@@ -89,18 +89,18 @@ func printSessions(out io.Writer, pages iter.Seq2[admin.SessionPage, error]) err
 	list := pageList{widths: []int{56, 20, 14, 19, 21, 5, 24}, head: []string{"USER", "NAME", "SESSION", "SINCE", "ADDRESS", "ROOMS", "CLIENT", "CALLS ITSELF"}}
 	return printPages(out, list, pages, func(p admin.SessionPage, print func(...string)) {
 		for _, s := range p.Sessions {
-			print(cmp.Or(string(s.User), "(no identity)"), text(s.Name), s.ID, s.Since.Time().Format(time.DateTime), s.Address, fmt.Sprint(s.Rooms), sessionLibrary(s), ownText(s.Client))
+			print(cmp.Or(string(s.User), "(no identity)"), text(s.Name), s.ID, s.Since.Time().Format(time.DateTime), s.Address, fmt.Sprint(s.Rooms), sessionLibrary(s), clientText(s.Client))
 		}
 	})
 }
 
 // sessionLibrary is a client's library as it calls itself.
 func sessionLibrary(s admin.Session) string {
-	return cmp.Or(strings.TrimSpace(ownText(s.Lang)+" "+ownText(s.Version)), "–")
+	return cmp.Or(strings.TrimSpace(clientText(s.Lang)+" "+clientText(s.Version)), "–")
 }
 
-// ownText is a text that a client chose, as a terminal may show it; "" for none.
-func ownText(s string) string {
+// clientText makes a text that a client chose safe for a terminal; "" for none.
+func clientText(s string) string {
 	if s == "" {
 		return ""
 	}

@@ -47,7 +47,7 @@ func TestSourceIn(t *testing.T) {
 	} {
 		var st admin.Status
 		st.Nodes, st.Authority = c.nodes, c.authority
-		got, err := sourceIn(st, "/u.db", c.at, c.move)
+		got, err := findSource(st, "/u.db", c.at, c.move)
 		if got != c.want || (err != nil) != (c.refused != "") {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}

@@ -87,7 +87,7 @@ func userAddCommand() *cobra.Command {
 			if u, err = admin.NewUser(u.ID, u.Name, u.Role, u.Expires, 0); err != nil {
 				return err
 			}
-			return t.one(c, true, func(ctx context.Context, us users) (core.User, error) { return us.UserAdd(ctx, u) })
+			return t.runForUser(c, true, func(ctx context.Context, us users) (core.User, error) { return us.UserAdd(ctx, u) })
 		},
 	})
 	c.Flags().StringVar(&name, "name", "", "a NAME for people to read")
@@ -104,7 +104,7 @@ func userOneCommand(use, short string, ask func(users, context.Context, string) 
 			if _, err := core.ParseUserID(args[0]); err != nil {
 				return err
 			}
-			return t.one(c, false, func(ctx context.Context, us users) (core.User, error) { return ask(us, ctx, args[0]) })
+			return t.runForUser(c, false, func(ctx context.Context, us users) (core.User, error) { return ask(us, ctx, args[0]) })
 		},
 	})
 }
@@ -176,8 +176,8 @@ func printRevoked(c *cobra.Command, r admin.Revoked) {
 	}
 }
 
-// one asks for one user and prints what came back.
-func (t *userTarget) one(c *cobra.Command, create bool, ask func(context.Context, users) (core.User, error)) error {
+// runForUser calls ask for one user and prints the result.
+func (t *userTarget) runForUser(c *cobra.Command, create bool, ask func(context.Context, users) (core.User, error)) error {
 	us, end, err := t.open(c.Context(), create)
 	if err != nil {
 		return err

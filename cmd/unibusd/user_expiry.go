@@ -23,7 +23,7 @@ func userExtendCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.one(c, false, func(ctx context.Context, us users) (core.User, error) { return us.UserExtend(ctx, args[0], at) })
+			return t.runForUser(c, false, func(ctx context.Context, us users) (core.User, error) { return us.UserExtend(ctx, args[0], at) })
 		},
 	})
 	c.Flags().StringVar(&expires, "expires", "", "when it expires: TIME is 90d, 12h, 2027-01-31 (the last day), a moment as RFC 3339 has it, or never")

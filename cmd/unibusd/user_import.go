@@ -52,7 +52,7 @@ func userImportCommand() *cobra.Command {
 					WithNext("run it again: those who are there already are passed over")
 			}
 			return t.print(c, plan.document(false), func() {
-				c.Printf("Added %d users. %s\n", added, plan.rest())
+				c.Printf("Added %d users. %s\n", added, plan.remainderText())
 			})
 		},
 	})
@@ -113,7 +113,7 @@ func (p importPlan) document(dryRun bool) map[string]any {
 	return map[string]any{"add": rows, "there": p.There, "skipped": p.Skipped, "dry_run": dryRun}
 }
 
-func (p importPlan) rest() string {
+func (p importPlan) remainderText() string {
 	text := fmt.Sprintf("%d were there already.", p.There)
 	if p.Skipped > 0 {
 		text += fmt.Sprintf(" %d are revoked or expired in the file and missing here: they were not added, because a user who is missing is denied, too.", p.Skipped)
@@ -183,7 +183,7 @@ func printPlan(c *cobra.Command, p importPlan) {
 	for _, u := range p.Add {
 		c.Printf("would add %s  %s  %s  %s\n", u.ID, text(u.Name), u.Role, statusText(core.User{Status: core.UserActive, Expires: u.Expires}, time.Now()))
 	}
-	c.Printf("%s would be added. %s Nothing was changed.\n", counted(len(p.Add), "user", "users"), p.rest())
+	c.Printf("%s would be added. %s Nothing was changed.\n", counted(len(p.Add), "user", "users"), p.remainderText())
 }
 
 // importPace keeps an import below what one key may ask of a cluster: some at once, and then so many
