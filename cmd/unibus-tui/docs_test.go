@@ -14,7 +14,7 @@ func TestReadersNameWhatThereIs(t *testing.T) {
 	clitest.Named(t, filepath.Join("..", ".."), root())
 	var variables []string
 	for _, name := range settingNames() {
-		variables = append(variables, variable(name))
+		variables = append(variables, envName(name))
 	}
 	if want := clitest.ConsoleVariables(); !slices.Equal(variables, want) {
 		t.Errorf("the console reads %v, and tests of documents know %v", variables, want)

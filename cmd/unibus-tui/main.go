@@ -74,7 +74,7 @@ func (o *consoleFlags) flags(fs *pflag.FlagSet) {
 }
 
 // load completes the flags from the environment and the settings file.
-func (o *consoleFlags) load(fs *pflag.FlagSet) (inForce, error) {
+func (o *consoleFlags) load(fs *pflag.FlagSet) (effectiveSettings, error) {
 	f, err := loadSettings(fs, !o.Given())
 	if err != nil {
 		return f, err
@@ -97,7 +97,7 @@ func (o *consoleFlags) run(c *cobra.Command) error {
 	// A console that ignored these, or died of them, would leave the terminal unusable.
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
-	var later afterwards
+	var later exitNotes
 	defer later.print(c)
 	if o.needsSetup(f) {
 		if saved, err := o.setUp(ctx, f); !saved {
@@ -135,19 +135,19 @@ func openState() (s *statefile.Store, notice string) {
 	return s, notice
 }
 
-// afterwards is what is printed once the terminal shows lines again.
-type afterwards struct {
+// exitNotes is text that is printed once the console has given the terminal back.
+type exitNotes struct {
 	mu   sync.Mutex
 	text string
 }
 
-func (a *afterwards) say(text string) {
+func (a *exitNotes) say(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.text = text
 }
 
-func (a *afterwards) print(c *cobra.Command) {
+func (a *exitNotes) print(c *cobra.Command) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.text != "" {

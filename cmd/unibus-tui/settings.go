@@ -26,8 +26,8 @@ type setting struct {
 	From  string `json:"from"` // flag, environment: NAME, FILE:LINE or default
 }
 
-// inForce is everything that decides what a console looks like and whom it talks to.
-type inForce struct {
+// effectiveSettings are the values in force that decide the look of a console and its connection.
+type effectiveSettings struct {
 	file     settings.File
 	settings []setting
 	keys     keymap.Map
@@ -37,8 +37,8 @@ type inForce struct {
 	skinFiles map[theme.Mode]string
 }
 
-// where is the place in which a setting was given, by the name of its flag.
-func (f inForce) where(name string) string {
+// origin is the place in which a setting was given, by the name of its flag.
+func (f effectiveSettings) origin(name string) string {
 	for _, s := range f.settings {
 		if s.Name == name {
 			return s.From
@@ -54,19 +54,19 @@ func settingNames() []string {
 	return []string{"context", "theme", "ascii", "bell", "mouse", "read-only"}
 }
 
-// variable is the environment's name of a setting.
-func variable(name string) string {
+// envName is the environment's name of a setting.
+func envName(name string) string {
 	return "UNIBUS_TUI_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 
 // loadSettings gives each flag its value: of the command line, else of the environment, else of the settings
 // file. withContext is false where other flags name the cluster.
-func loadSettings(fs *pflag.FlagSet, withContext bool) (inForce, error) {
+func loadSettings(fs *pflag.FlagSet, withContext bool) (effectiveSettings, error) {
 	file, err := settings.Read()
 	if err != nil {
-		return inForce{}, err
+		return effectiveSettings{}, err
 	}
-	f := inForce{file: file, skinFiles: map[theme.Mode]string{}}
+	f := effectiveSettings{file: file, skinFiles: map[theme.Mode]string{}}
 	given := fileValues(file)
 	for _, name := range settingNames() {
 		flag := fs.Lookup(name)
@@ -78,33 +78,33 @@ func loadSettings(fs *pflag.FlagSet, withContext bool) (inForce, error) {
 		case flag.Changed:
 			s.From = "flag"
 		case name == "context" && !withContext:
-		case os.Getenv(variable(name)) != "":
-			s.From = "environment: " + variable(name)
-			err = setFlag(flag, variable(name), os.Getenv(variable(name)))
+		case os.Getenv(envName(name)) != "":
+			s.From = "environment: " + envName(name)
+			err = setFlag(flag, envName(name), os.Getenv(envName(name)))
 		case inFile:
 			s.From = file.Where(name)
 			err = setFlag(flag, file.Where(name), value)
 		}
 		if err != nil {
-			return inForce{}, err
+			return effectiveSettings{}, err
 		}
 		s.Value = flag.Value.String()
 		f.settings = append(f.settings, s)
 	}
 	for name, c := range file.Contexts {
 		if c.Color != "" && !theme.IsColor(c.Color) {
-			return inForce{}, core.Errorf(core.KindInvalid, "%s: %q is no color", file.Where("contexts."+name+".color"), c.Color).
+			return effectiveSettings{}, core.Errorf(core.KindInvalid, "%s: %q is no color", file.Where("contexts."+name+".color"), c.Color).
 				WithNext("write \"#rrggbb\", or the number of a color from \"0\" to \"255\"")
 		}
 	}
 	if f.keys, err = keymap.New(action.Table(), file.Keys, func(name string) string { return file.Where("keys." + name) }); err != nil {
-		return inForce{}, err
+		return effectiveSettings{}, err
 	}
 	return f, nil
 }
 
-// takeContext gives a connection without flags the context of the environment or the settings file.
-func takeContext(conn *cli.Connection) error {
+// applyContext gives a connection without flags the context of the environment or the settings file.
+func applyContext(conn *cli.Connection) error {
 	if conn.Given() {
 		return nil
 	}
@@ -142,7 +142,7 @@ func fileValues(f settings.File) map[string]string {
 
 // loadSkins reads the operator's own skins, and returns the name of the theme that was asked for: the name of
 // a skin, or a file. A file that cannot be used is refused where it was asked for; elsewhere badSkins has it.
-func (f *inForce) loadSkins(asked string) (string, error) {
+func (f *effectiveSettings) loadSkins(asked string) (string, error) {
 	files, _ := filepath.Glob(settings.SkinPath("*")) // fails for a bad pattern alone
 	if strings.ContainsRune(asked, filepath.Separator) || strings.HasSuffix(asked, ".toml") {
 		files = slices.DeleteFunc(files, func(p string) bool { return skinName(p) == skinName(asked) })
@@ -167,14 +167,14 @@ func (f *inForce) loadSkins(asked string) (string, error) {
 }
 
 // themeOrigin is how an error names the place of the theme.
-func (f *inForce) themeOrigin() string {
-	if from := f.where("theme"); from != "flag" {
+func (f *effectiveSettings) themeOrigin() string {
+	if from := f.origin("theme"); from != "flag" {
 		return from
 	}
 	return "--theme"
 }
 
-func (f *inForce) themes() []theme.Mode {
+func (f *effectiveSettings) themes() []theme.Mode {
 	out := theme.Modes()
 	for _, s := range f.skins {
 		if !slices.Contains(out, s.Name) {

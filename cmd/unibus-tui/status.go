@@ -18,10 +18,10 @@ import (
 // The exit codes of `unibus-tui status`. Scripts branch on these codes, so they
 // differ from other commands'.
 const (
-	exitDegraded = 1
-	exitCritical = 2 // or unreachable
-	exitUsage    = 3 // or an identity that cannot be used
-	exitUnshown  = 4 // the status cannot be written, whatever the verdict is
+	exitDegraded     = 1
+	exitCritical     = 2 // or unreachable
+	exitUsage        = 3 // or an identity that cannot be used
+	exitOutputFailed = 4 // the status cannot be written, whatever the verdict is
 )
 
 // migrationTimeout bounds how long the migration may delay a status.
@@ -43,7 +43,7 @@ func statusCommand() *cobra.Command {
 				show = plain.JSON
 			}
 			if err := show(c.OutOrStdout(), st, migration); err != nil {
-				return cli.Coded{Code: exitUnshown, Err: err}
+				return cli.Coded{Code: exitOutputFailed, Err: err}
 			}
 			return verdictError(st.Verdict)
 		},
@@ -58,7 +58,7 @@ func statusCommand() *cobra.Command {
 }
 
 func requestStatus(c *cobra.Command, conn cli.Connection) (admin.Status, migrate.Status, error) {
-	err := takeContext(&conn)
+	err := applyContext(&conn)
 	if err != nil {
 		return admin.Status{}, migrate.Status{}, cli.Coded{Code: exitUsage, Err: err}
 	}

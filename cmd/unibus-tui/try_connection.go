@@ -105,14 +105,14 @@ func connectFault(err error) error {
 	return core.Errorf(core.KindUnavailable, "%s", text).WithNext("%s", next)
 }
 
-// silence is how long a node that speaks first may take to do so.
-const silence = time.Second
+// serverInfoTimeout is how long a server may take to send its INFO, the first line of a connection.
+const serverInfoTimeout = time.Second
 
 // tryTLS does what the node wants: TLS after its first line, TLS at once, or none.
 func (t *attempt) tryTLS(ctx context.Context, server string, u *url.URL, conn net.Conn) error {
 	wanted := u.Scheme == "tls" || t.roots != nil
 	deadline, _ := ctx.Deadline()
-	_ = conn.SetReadDeadline(time.Now().Add(silence))
+	_ = conn.SetReadDeadline(time.Now().Add(serverInfoTimeout))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	_ = conn.SetReadDeadline(deadline)
 	var slow net.Error
