@@ -202,8 +202,8 @@ func restored(t *testing.T, dir string, b []byte, was Content) {
 
 const maxFuzzedSQL = 4 << 10
 
-// FuzzHostileSchema runs SQL on a file before it is given to restore. Whatever the SQL did, either the
-// file is refused, or its restore is a whole control plane and holds nothing but rows.
+// FuzzHostileSchema runs SQL on a file before it is given to restore. Either the file is refused, or
+// its restore is a whole control plane and holds nothing but rows.
 func FuzzHostileSchema(f *testing.F) {
 	for _, file := range hostile.Schemas() {
 		if sql := strings.Join(file.SQL, ";\n"); len(sql) < maxFuzzedSQL { // a long one would take all of the time

@@ -94,14 +94,14 @@ func (s *Scheduler) removeUnfinished(ctx context.Context, rec core.BackupRecord)
 	gone := map[core.UnfinishedBackup]bool{}
 	for _, u := range rec.Unfinished {
 		mine := u.Node == s.cfg.Node
-		if !mine && s.triedRemovals[u] {
+		if !mine && s.tried[u] {
 			continue
 		}
 		if err := s.cfg.To.Remove(ctx, u.Name); err != nil {
 			s.cfg.Log.Warn("a backup that was not finished could not be removed", "name", u.Name, "to", s.cfg.To.String(), "error", err)
 			continue
 		}
-		if s.triedRemovals[u] = true; mine {
+		if s.tried[u] = true; mine {
 			gone[u] = true
 		}
 	}

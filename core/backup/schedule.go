@@ -80,9 +80,9 @@ type Scheduler struct {
 	known  bool // the record was read
 	record core.BackupRecord
 
-	lease         core.BackupLease // as it was last seen; these three are Run's
-	leaseChanged  time.Time        // when it changed last
-	triedRemovals map[core.UnfinishedBackup]bool
+	lease core.BackupLease // as it was last seen; these three are Run's
+	seen  time.Time        // when it changed last
+	tried map[core.UnfinishedBackup]bool
 }
 
 // NewScheduler does no I/O.
@@ -95,7 +95,7 @@ func NewScheduler(c ScheduleConfig) *Scheduler {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Scheduler{cfg: c, wake: make(chan struct{}, 1), triedRemovals: map[core.UnfinishedBackup]bool{}}
+	return &Scheduler{cfg: c, wake: make(chan struct{}, 1), tried: map[core.UnfinishedBackup]bool{}}
 }
 
 // Record is what was last read; false before that.
@@ -110,7 +110,7 @@ func (s *Scheduler) Record() (core.BackupRecord, bool) {
 func (s *Scheduler) Run(ctx context.Context) {
 	s.clearScratch()
 	for ctx.Err() == nil {
-		s.runIfDue(ctx)
+		s.look(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
@@ -129,11 +129,11 @@ func (s *Scheduler) clearScratch() {
 	}
 }
 
-// runIfDue reads the record, and makes a backup if one is due and no other node has the lease.
-func (s *Scheduler) runIfDue(ctx context.Context) {
+// look reads the record, and makes a backup if it is time and this node's turn.
+func (s *Scheduler) look(ctx context.Context) {
 	rec, rev, err := s.load(ctx)
 	if err == nil && s.cfg.To != nil && rec.Begun == 0 {
-		rec, rev, err = s.recordSchedule(ctx)
+		rec, rev, err = s.begin(ctx)
 	}
 	if err != nil {
 		s.cfg.Log.Debug("the record of backups cannot be read or changed now", "error", err)
@@ -166,9 +166,9 @@ func (s *Scheduler) runIfDue(ctx context.Context) {
 	}
 }
 
-// recordSchedule records that there is a schedule, so that every node's status misses backups that
+// begin records that there is a schedule, so that every node's status misses backups that
 // no node makes.
-func (s *Scheduler) recordSchedule(ctx context.Context) (core.BackupRecord, uint64, error) {
+func (s *Scheduler) begin(ctx context.Context) (core.BackupRecord, uint64, error) {
 	err := s.change(ctx, func(rec *core.BackupRecord) error {
 		if rec.Begun == 0 {
 			rec.Begun = core.MillisOf(time.Now())
@@ -228,9 +228,9 @@ func (s *Scheduler) isLeased(rec core.BackupRecord) bool {
 		return false
 	}
 	if *rec.Lease != s.lease {
-		s.lease, s.leaseChanged = *rec.Lease, time.Now()
+		s.lease, s.seen = *rec.Lease, time.Now()
 	}
-	return time.Since(s.leaseChanged) < s.cfg.Lease
+	return time.Since(s.seen) < s.cfg.Lease
 }
 
 // acquireLease fails with KindConflict where another node was faster.

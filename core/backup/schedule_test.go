@@ -130,8 +130,8 @@ func TestScheduledBackupIsRehearsed(t *testing.T) {
 		"encrypted, with key": {[]age.Recipient{id.Recipient()}, []age.Identity{id}, core.RehearsalStored},
 	} {
 		s, dir := scheduler(t, "n1", func(cfg *ScheduleConfig) { cfg.Recipients, cfg.Identities = c.recipients, c.identities })
-		s.runIfDue(t.Context())
-		s.runIfDue(t.Context()) // it is not time again
+		s.look(t.Context())
+		s.look(t.Context()) // it is not time again
 		rec := record(t, s)
 		last, ok := rec.Last()
 		if !ok || rec.Lease != nil || rec.Failure != nil || last.Rehearsal != c.want || last.Encrypted != (c.recipients != nil) || last.Rows == 0 {
@@ -178,13 +178,13 @@ func TestTwoNodesMakeOneBackup(t *testing.T) {
 	if _, err := b.acquireLease(t.Context(), recB, revB); core.KindOf(err) != core.KindConflict {
 		t.Fatalf("both have the lease: %v", err)
 	}
-	b.runIfDue(t.Context()) // and as long as the other one works
+	b.look(t.Context()) // and as long as the other one works
 	if names := filesIn(t, dir); len(names) != 0 {
 		t.Fatalf("made without the lease: %v", names)
 	}
 	_, err = turnA.run(t.Context())
 	must(t, err)
-	b.runIfDue(t.Context())
+	b.look(t.Context())
 	if rec := record(t, b); len(filesIn(t, dir)) != 1 || len(rec.Kept) != 1 || rec.Kept[0].Node != "n1" {
 		t.Errorf("%v, %+v", filesIn(t, dir), rec)
 	}
@@ -207,14 +207,14 @@ func TestNodeThatLostItsLeaseLeavesNothing(t *testing.T) {
 		cfg.Ledger, cfg.To, cfg.Lease = a.cfg.Ledger, to.Directory, 20*time.Millisecond
 	})
 	ended := make(chan struct{})
-	go func() { defer close(ended); a.runIfDue(t.Context()) }()
+	go func() { defer close(ended); a.look(t.Context()) }()
 	<-paused
-	b.runIfDue(t.Context())
+	b.look(t.Context())
 	if len(filesIn(t, dir)) != 0 {
 		t.Fatal("the lease was taken at once")
 	}
 	for deadline := time.Now().Add(10 * time.Second); len(record(t, b).Kept) == 0 && time.Now().Before(deadline); {
-		b.runIfDue(t.Context())
+		b.look(t.Context())
 	}
 	close(resume)
 	<-ended
@@ -278,7 +278,7 @@ func TestFailedBackupLeavesNothing(t *testing.T) {
 			var failed error
 			s, dir := scheduler(t, "n1", func(cfg *ScheduleConfig) { cfg.OnFailed = func(err error) { failed = err } })
 			must(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o600))
-			s.runIfDue(t.Context())
+			s.look(t.Context())
 			before := filesIn(t, dir)
 			if len(before) != 2 || failed != nil {
 				t.Fatal(before, failed)
@@ -286,8 +286,8 @@ func TestFailedBackupLeavesNothing(t *testing.T) {
 			c.spoil(t, &s.cfg, dir)
 			_, err := s.Request(t.Context(), "ana")
 			must(t, err)
-			s.runIfDue(t.Context())
-			s.runIfDue(t.Context()) // not at once again
+			s.look(t.Context())
+			s.look(t.Context()) // not at once again
 			rec := record(t, s)
 			f := rec.Failure
 			if f == nil || !strings.Contains(f.Text, c.text) || f.Next == "" || f.Count != 1 || f.Node != "n1" || rec.Lease != nil || rec.Requested != 0 || failed == nil {
@@ -325,7 +325,7 @@ func TestRetention(t *testing.T) {
 	for _, name := range append(others, "unibus-test-20200101T000000.000Z-n1.db", "unibus-test-20990101T000000.000Z-n3.db.age", "unibus-test-20990102T000000.000Z-n3.db.age") {
 		must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
-	s.runIfDue(t.Context())
+	s.look(t.Context())
 	last, ok := record(t, s).Last()
 	if !ok {
 		t.Fatalf("%+v", record(t, s).Failure)
