@@ -106,8 +106,8 @@ func (r *Room) statementsFrom(ctx context.Context, from uint64) (all [][]byte, e
 	return all, err
 }
 
-// TestAnswerInAnOpenRoomIsOnDisk: what is accepted is on disk before it is sent, also if the
-// room is open, or was left and is being closed.
+// TestAnswerInAnOpenRoomIsOnDisk: an accepted invitation is on disk before the answer is
+// sent, also if the room is open, or was left and is being closed.
 func TestAnswerInAnOpenRoomIsOnDisk(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)

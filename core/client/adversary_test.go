@@ -120,7 +120,7 @@ func TestAdversariesInAClient(t *testing.T) {
 			})
 			p.liar.lie(func(l *lyingAPI) { l.room, l.statements = nil, nil })
 			if after, _ := p.bobs.members.head(); after != before {
-				return // the last case: what came before the false statement is true, and the node does not have it
+				return // the last case: earlier statements are true, and the node does not have the false one
 			}
 			p.bobs.wake()
 			nodetest.Wait(t, wait, p.bobs.Err)
@@ -196,8 +196,8 @@ func TestAcceptedTwice(t *testing.T) {
 }
 
 // TestOlderClientInASignedRoom: a member's program of the release before, which does not
-// sign, is told by the node which client it takes. It changes nothing, and what it would
-// send for a key is followed by nobody.
+// sign, is told by the node which client it takes. It changes nothing, and no member
+// acts on a request for a key that it would send.
 func TestOlderClientInASignedRoom(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -7,10 +7,10 @@ import (
 	"unibus/core/seal"
 )
 
-// A member who signs that it has followed more than this client makes it read the room. What
-// such a member claims may be a lie, so that it costs little: a read for one claim of a member
-// in half an interval, and a read for all claims of a room in some seconds. The room is read
-// from time to time anyway, and every claim is compared then.
+// A member who signs that it has followed more than this client makes it read the room. Such a
+// claim may be a lie, so that it costs little: a read for one claim of a member in half an
+// interval, and a read for all claims of a room in some seconds. The room is read from time to
+// time anyway, and every claim is compared then.
 
 // claimReadEvery is the least time between two reads of a room because of claims.
 const claimReadEvery = 5 * time.Second

@@ -13,9 +13,9 @@ import (
 	"unibus/core/seal"
 )
 
-// BenchmarkHeartbeatsOfALargeRoom is what a heartbeat costs its receiver in a room of
-// 1,000 members with 10,000 statements, and what the look at the state costs that each
-// client takes once a minute.
+// BenchmarkHeartbeatsOfALargeRoom measures the cost of a heartbeat for its receiver in
+// a room of 1,000 members with 10,000 statements, and that of the look at the state
+// that each client takes once a minute.
 func BenchmarkHeartbeatsOfALargeRoom(b *testing.B) {
 	ann, bob := seededUser(b, "ann"), seededUser(b, "bob")
 	s := longRoom(b, ann, roomSize, longChain, true)

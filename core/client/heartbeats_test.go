@@ -165,8 +165,8 @@ func TestRemovedMemberVouches(t *testing.T) {
 	}
 }
 
-// TestHeartbeatsThatDoNotCount: what is forged, repeated, or of another room is not taken
-// for something new, and a fork is shown.
+// TestHeartbeatsThatDoNotCount: a heartbeat that is forged, repeated, or of another room
+// is not taken for a new one, and a fork is shown.
 func TestHeartbeatsThatDoNotCount(t *testing.T) {
 	t.Parallel()
 	p := newPair(t) // without heartbeats of their own in the time of the test

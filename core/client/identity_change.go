@@ -132,8 +132,8 @@ func (w *reconciler) checkIdentities(ctx context.Context) error {
 	return w.room.compareListed(ctx, listed)
 }
 
-// checkNames looks for members with the names of verified people in what a node lists. What a
-// program is shown goes through it, too.
+// checkNames looks for members with the names of verified people in what a node lists. The
+// names that a program is shown go through it, too.
 func (r *Room) checkNames(listed []control.Member) error {
 	people := 0
 	r.c.verified.use(func(s *verifiedState) { people = len(s.People) })

@@ -22,8 +22,8 @@ func awaitInvitation(t *testing.T, from <-chan Event, user core.UserID, state co
 	return awaitEvent(t, from, func(e InvitationChanged) bool { return e.User == user && e.State == state })
 }
 
-// TestInvitationEvents: whoever is invited, and the members of the room, are told that
-// an invitation came, was accepted, declined and withdrawn; in a plain room the inviter.
+// TestInvitationEvents: the invited user, and the members of the room, are told that an
+// invitation came, was accepted, declined and withdrawn; in a plain room the inviter.
 func TestInvitationEvents(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -64,8 +64,8 @@ func TestInvitationEvents(t *testing.T) {
 	}
 }
 
-// TestMembersAreToldAfterARestart: what became of invitations while a member's process was
-// down is told when it has read the statements again.
+// TestMembersAreToldAfterARestart: a member's process that was down tells of accepted,
+// declined and withdrawn invitations once it has read the statements again.
 func TestMembersAreToldAfterARestart(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -161,7 +161,7 @@ func setActive(t *testing.T, p *pair, user core.UserID) {
 	ok(t, file.Close())
 }
 
-// TestFalseInvitations: what contradicts itself is not shown, and is reported.
+// TestFalseInvitations: an invitation that contradicts itself is not shown, and is reported.
 func TestFalseInvitations(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

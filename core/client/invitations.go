@@ -234,8 +234,9 @@ func (c *Client) noteUnsigned(i Invitation, accept bool) (signed bool, err error
 }
 
 // noteAnswer saves what this user accepts, before the answer is sent. It stays if the node
-// refuses: what is said of the room holds nevertheless, and a node could refuse what it has
-// done. A room that was left and is not closed yet has its file to itself.
+// refuses: the statement about the room holds nevertheless, and a node could refuse a
+// request that it has carried out. A room that was left and is not closed yet has its file
+// to itself.
 func (c *Client) noteAnswer(i Invitation) error {
 	r := c.openRoom(i.Room)
 	if r == nil {

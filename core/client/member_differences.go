@@ -155,7 +155,8 @@ func (r *Room) compareListed(ctx context.Context, listed []control.Member) error
 }
 
 // listForKey reads the list by which a key is made. If it differs from the statements, it is
-// read again between two reads of these: who is left out by it then gets no key, and is told.
+// read again between two reads of these: a member whom the list leaves out then gets no key,
+// and is told.
 func (w *reconciler) listForKey(ctx context.Context) (listed []control.Member, err error) {
 	read := func() error {
 		listed, err = sendRetrying(ctx, w.c, readOnly, func(ctx context.Context) ([]control.Member, error) { return w.c.api.Members(ctx, w.room.id, true) })

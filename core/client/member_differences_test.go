@@ -194,7 +194,7 @@ func TestGhostsDoNotHoldUpARekey(t *testing.T) {
 }
 
 // TestMemberWithoutAKeyIsTold: a node hides the key of a member, or calls the member revoked.
-// Whoever makes the next key tells that this member gets none of it.
+// The maker of the next key tells that this member gets none of it.
 func TestMemberWithoutAKeyIsTold(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -180,7 +180,7 @@ func (w *reconciler) isListed(ctx context.Context, user core.UserID, listed bool
 	return w.isMember(ctx, user)
 }
 
-// setStatus remembers a user's status: what the node lists, and whether that counts. At the
+// setStatus remembers a user's status as the node lists it, and whether that counts. At the
 // bound it forgets all non-members.
 func (l *roomLoop) setStatus(user core.UserID, m control.Member, listed, counts bool) {
 	s := &memberStatus{at: time.Now()}

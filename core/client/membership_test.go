@@ -313,8 +313,8 @@ func TestMemberLeavesWhileAKeyIsMade(t *testing.T) {
 	}
 }
 
-// TestServersRemoveOnly: what a user-admin removes gets no key although the statements
-// lead to it, and the members may invite it again.
+// TestServersRemoveOnly: a member whom a user-admin removes gets no key although the
+// statements lead to it, and the members may invite it again.
 func TestServersRemoveOnly(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

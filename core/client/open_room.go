@@ -94,10 +94,10 @@ func isRefusal(err error) bool {
 	return k == core.KindExists || k == core.KindRefused || k == core.KindInvalid
 }
 
-// found signs the first statement about the members of an encrypted room, and saves it
-// before a node is asked: a node that creates the room and says nothing of it could deny
-// later that it is encrypted. The returned function ends the creation. Of a refused one it stays
-// known that this user has asked for it as encrypted. The file of an open room is its reconciler's: what is known of it stays.
+// found signs the first statement about the members of an encrypted room, and saves it before a node is asked: a node that
+// creates the room and says nothing of it could deny later that it is encrypted. The returned function ends the creation. Of a
+// refused one it stays known that this user has asked for it as encrypted. The file of an open room is its reconciler's: the
+// known state stays.
 func (c *Client) found(req *control.CreateRequest) (end func(refused bool) error, err error) {
 	nothing := func(bool) error { return nil }
 	if !req.Encrypted {

@@ -58,7 +58,7 @@ func (w *reconciler) readChain(ctx context.Context, head seal.MembershipHead) er
 }
 
 // isBound says whether something that this user knows binds the beginning of a chain: the
-// founding, what was followed before, or the invitation that was accepted.
+// founding, a statement that was followed before, or the invitation that was accepted.
 func (w *reconciler) isBound(m *seal.Membership, saved roomState) bool {
 	switch {
 	case m.FromFounding():

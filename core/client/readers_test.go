@@ -422,7 +422,8 @@ func TestRestartAfterARekey(t *testing.T) {
 	receiveText(t, heard, "second")
 }
 
-// TestRestartKnowsRepeats: what the process before was given is a repeat, and the next message is none.
+// TestRestartKnowsRepeats: a message that the process before was given is a repeat, and the next
+// message is none.
 func TestRestartKnowsRepeats(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -40,9 +40,9 @@ func TestNobodyIsAMemberWithoutAChain(t *testing.T) {
 	want(t, "what a member by the node's word says", await(t, "an answer to it", heard).Err, core.KindRefused, ErrNotMember)
 }
 
-// TestEncryptedLater: a node calls a room plain first, and encrypted later. What it said of
-// the members meanwhile counts for nothing, and nothing is sent in the clear any more, also
-// before the room's keys were followed.
+// TestEncryptedLater: a node calls a room plain first, and encrypted later. Its answers
+// about the members meanwhile count for nothing, and nothing is sent in the clear any more,
+// also before the room's keys were followed.
 func TestEncryptedLater(t *testing.T) {
 	t.Parallel()
 	o := newOlderRoom(t)
