@@ -29,8 +29,8 @@ func (a *actor) userAdmin() bool { return a.user.Role == core.RoleAdmin && !a.me
 // all users whom the control plane calls members.
 func (a *actor) membersDecide() bool { return a.rule.GivesReadAccess && a.room.Encrypted }
 
-// loadRoom reads the room of a request by a fresh proof, and what the actor is in it.
-// To outsiders a room that is not there and one that is not theirs look the same.
+// loadRoom reads the room of a request by a fresh proof, and the actor's role in it. To
+// outsiders a room that is not there and one that is not theirs look the same.
 func (a *actor) loadRoom(ctx context.Context, body []byte) error {
 	rule := a.rule
 	var named struct {

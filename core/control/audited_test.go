@@ -12,7 +12,7 @@ import (
 )
 
 // TestUserAdminsAreAudited: every act that is let through because of that role is between its
-// intent and its outcome. Acts of others, and what is refused, leave no record.
+// intent and its outcome. Acts of others, and refused requests, leave no record.
 func TestUserAdminsAreAudited(t *testing.T) {
 	t.Parallel()
 	for m, r := range Rules() {

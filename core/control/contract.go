@@ -30,7 +30,7 @@ const (
 	methodDecline     Method = "decline"     // roomRequest → core.Member
 	methodInvitations Method = "invitations" // request.Page → invitationsPage: the caller's own
 
-	methodStatements Method = "statements"        // StatementsRequest → Statements: what members signed about the members
+	methodStatements Method = "statements"        // StatementsRequest → Statements: the members' signed statements about members
 	methodAppend     Method = "append-statements" // appendRequest → ChainHead: what the caller has signed
 	methodFoundAnew  Method = "found-anew"        // FoundAnewRequest → ChainHead: of a room whose members signed nothing so far
 
@@ -87,8 +87,8 @@ const (
 	EventAsked      EventKind = "asked"      // an operator asks User to rekey, because a user who may not read any more still knows the key
 )
 
-// Event is a hint that something is to be read again. It may be lost, and in the
-// modes off and soft it may be forged: what it says counts only once it was asked for.
+// Event is a hint that something is to be read again. It may be lost, and in the modes
+// off and soft it may be forged: a client asks the service before it acts on an event.
 type Event struct {
 	V      int         `json:"v"`
 	Kind   EventKind   `json:"kind"`

@@ -70,8 +70,8 @@ func changes() []change {
 	}
 }
 
-// TestControlCrashAtEveryWrite stops at each write of each change: what was
-// committed holds, what is derived is mended, nothing is half done, and a second try ends it.
+// TestControlCrashAtEveryWrite stops at each write of each change: committed rows hold,
+// derived ones are mended, nothing is half done, and a second try ends it.
 func TestControlCrashAtEveryWrite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -166,7 +166,7 @@ func (w *world) mendedIndex(t *testing.T, after string) {
 	}
 }
 
-// whole checks what must hold at any time: every room's epoch has its record and
+// whole checks the rules that hold at any time: every room's epoch has its record and
 // boxes, and every room one owner, who sees it so.
 func (w *world) whole(t *testing.T, after string) {
 	t.Helper()

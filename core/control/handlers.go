@@ -7,7 +7,7 @@ import (
 	"unibus/core/request"
 )
 
-// methodFunc does what a method says for an actor who may. What it returns is sent as JSON.
+// methodFunc does what a method says for an actor who may. Its result is sent as JSON.
 type methodFunc func(ctx context.Context, a *actor, body []byte) (any, error)
 
 // methods is the table of everything the service answers; Rules says who may ask.

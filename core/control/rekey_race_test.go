@@ -70,7 +70,7 @@ func TestRekeyRaces(t *testing.T) {
 	if k := w.must(t, w.owner, methodKey, keyRequest{r, 1}).(Key); string(k.Key.Box) != won || string(k.Record.Record) != won {
 		t.Errorf("the owner's key is %+v", k)
 	}
-	// Who was invited in between has no box, and is given one once.
+	// A member who was invited in between has no box, and is given one once.
 	if info := w.must(t, w.other, methodRoomGet, roomRequest{r}).(RoomInfo); info.Unkeyed != 1 {
 		t.Errorf("the room is shown as %+v", info)
 	}

@@ -9,7 +9,7 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestRoomListReadsTheCallersRoomsAlone: what the list of a caller's rooms reads does not grow
+// TestRoomListReadsTheCallersRoomsAlone: the reads for a list of a caller's rooms do not grow
 // with the rooms of others; a page begins after the one before.
 func TestRoomListReadsTheCallersRoomsAlone(t *testing.T) {
 	t.Parallel()

@@ -56,8 +56,8 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestUserAdminInAnEncryptedRoom is what is left of a user-admin's right there,
-// written a second time: what reads the list of members and what takes away.
+// TestUserAdminInAnEncryptedRoom is the rest of a user-admin's right there, written a
+// second time: the methods that read the list of members or take something away.
 func TestUserAdminInAnEncryptedRoom(t *testing.T) {
 	t.Parallel()
 	var left, lost []Method
@@ -160,7 +160,7 @@ func manyBoxes(user core.UserID, n int) (boxes []Box) {
 	return boxes
 }
 
-// FuzzDecode: no request breaks the decoder, and what it takes is of this version and UTF-8.
+// FuzzDecode: no request breaks the decoder, and an accepted one is of this version and UTF-8.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{`{"v":1,"req":{"room":"a","user":"U"}}`, `{"v":2}`, `{"v":1}{}`, `{"v":1,"req":[]}`, "", "\xff", `{"v":1,"req":{"room":"\ud800"}}`} {
 		f.Add([]byte(s))

@@ -158,7 +158,7 @@ func (s *Service) admit(ctx context.Context, m Method, rule Rule, c request.Call
 	return err
 }
 
-// begin runs do while others go on; what it returns waits for the end.
+// begin runs do while others go on; the function that it returns waits for the end.
 func (s *Service) begin(do func() error) func() error {
 	end := make(chan error, 1)
 	s.server.Go(func(context.Context) { end <- do() })

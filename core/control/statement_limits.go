@@ -5,7 +5,7 @@ import (
 	"unibus/core/seal"
 )
 
-// What a row may hold of statements is bounded, and the bound must not become a right: whoever
+// A row's statements are bounded in bytes, and the bound must not become a right: a member who
 // fills a row keeps nobody in the room and nobody out of it.
 const (
 	// maxKeptProof bounds the statements about one member, in bytes: a row's value is base64 of
@@ -14,7 +14,7 @@ const (
 	maxKeptProof = 700 << 10
 
 	// maxProofBySigner bounds what one signer may add about another member, in bytes: some two
-	// hundred statements. What an admin has used up, an owner still has.
+	// hundred statements. An owner still has the bytes that an admin has used up.
 	maxProofBySigner = 64 << 10
 )
 

@@ -73,8 +73,8 @@ func TestFullRowHoldsNobodyInAndNobodyOut(t *testing.T) {
 	}
 }
 
-// TestRightsAreTakenAwayPastTheBound: who is in a full row can be lowered, removed and can
-// leave, and is neither invited nor raised.
+// TestRightsAreTakenAwayPastTheBound: a member with a full row can be lowered, removed and
+// can leave, and is neither invited nor raised.
 func TestRightsAreTakenAwayPastTheBound(t *testing.T) {
 	t.Parallel()
 	owner, member := identity(t), identity(t)

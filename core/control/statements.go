@@ -143,7 +143,7 @@ func (s *Service) statements(ctx context.Context, a *actor, req StatementsReques
 }
 
 // recordSeq is the last statement before the record of the present epoch, or most if that
-// one is older: whoever begins at a later checkpoint could not check the record.
+// one is older: a client that begins at a later checkpoint could not check the record.
 func (a *actor) recordSeq(ctx context.Context, most uint64) (uint64, error) {
 	rows, err := a.store.Epochs(ctx, a.room.ID, a.room.Epoch, 1)
 	if err != nil || len(rows) == 0 {

@@ -283,8 +283,8 @@ func appendChange() change {
 	}, "members rooms_by_member", ""}
 }
 
-// TestInvitationsOfAFormerAdminEnd: what an admin has asked before a demotion is no pending
-// invitation any more once that person is an admin again.
+// TestInvitationsOfAFormerAdminEnd: an invitation that an admin sent before a demotion is
+// no pending one any more once that person is an admin again.
 func TestInvitationsOfAFormerAdminEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -309,7 +309,7 @@ func TestInvitationsOfAFormerAdminEnd(t *testing.T) {
 }
 
 // TestFoundersRowIsWrittenLast: every change of a room's members expects the founder's row as
-// it was seen. Whoever sees it new must see the statements that came with it.
+// it was seen. A client that sees the new row must see the statements that came with it.
 func TestFoundersRowIsWrittenLast(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
