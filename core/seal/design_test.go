@@ -18,8 +18,8 @@ import (
 	"unibus/core/seal"
 )
 
-// What DESIGN.md says, built again from its formulas alone: nothing here is
-// the package's but the readers, which must take what comes out.
+// The formulas of DESIGN.md, built again from it alone: only the readers are the
+// package's, and they must take the result.
 
 const at = 1_700_000_000_000
 

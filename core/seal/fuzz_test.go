@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// What comes from a server or another member reaches these parsers as it is.
-// None may panic, and what one takes has exactly one form.
+// Bytes from a server or another member reach these parsers as they are. None may
+// panic, and each accepted text has exactly one form.
 
 func FuzzKEMKey(f *testing.F) {
 	ann := newPerson(f, "ann")

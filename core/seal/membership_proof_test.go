@@ -96,7 +96,8 @@ func TestStatementsThatFollowEachOther(t *testing.T) {
 	refused(t, err, ErrRight)
 }
 
-// FuzzProof: what lies in a row is split or refused, and nothing that cannot be verified is a chain.
+// FuzzProof: the bytes of a row are split or refused, and nothing that cannot be verified is a
+// chain.
 func FuzzProof(f *testing.F) {
 	ann, bob := newPerson(f, "ann"), newPerson(f, "bob")
 	m := founded(f, ann)

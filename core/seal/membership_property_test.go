@@ -158,7 +158,7 @@ func comparePair(t *rapid.T, a, b *member) {
 	}
 }
 
-// FuzzStatement: what is read has one form, and only what was signed is accepted.
+// FuzzStatement: each statement that is read has one form, and only signed ones are accepted.
 func FuzzStatement(f *testing.F) {
 	ann, bob := newPerson(f, "ann"), newPerson(f, "bob")
 	m := founded(f, ann)
@@ -190,7 +190,7 @@ func FuzzStatement(f *testing.F) {
 
 func isKnown(m *Membership, b []byte) bool { return string(m.log[0].raw) == string(b) }
 
-// FuzzMemberState: what is read has one form.
+// FuzzMemberState: each state that is read has one form.
 func FuzzMemberState(f *testing.F) {
 	ann, bob := newPerson(f, "ann"), newPerson(f, "bob")
 	m := founded(f, ann)

@@ -374,7 +374,7 @@ func TestEveryBitOfAStatementIsSigned(t *testing.T) {
 	})
 }
 
-// TestStaleAndForkedAnswers: what a server says of the chain is compared with what is known.
+// TestStaleAndForkedAnswers: a server's answers about the chain are compared with the known chain.
 func TestStaleAndForkedAnswers(t *testing.T) {
 	t.Parallel()
 	p := roster(t, "ann", "bob", "cid")

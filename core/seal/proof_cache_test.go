@@ -94,7 +94,7 @@ func TestProofCache(t *testing.T) {
 	sameAnswers(t, c, "no statements", nil)
 }
 
-// TestProofCacheIsBounded: what was not used for longest goes first.
+// TestProofCacheIsBounded: the proof that was not used for longest is dropped first.
 func TestProofCacheIsBounded(t *testing.T) {
 	t.Parallel()
 	m, c := founded(t, roster(t, "ann")[0]), &ProofCache{}

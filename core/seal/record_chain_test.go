@@ -153,7 +153,7 @@ func TestWhatAServerSaysOfARoom(t *testing.T) {
 	invalid(t, c.Check(core.Room{ID: "attic"}))
 }
 
-// TestAfterAGap: who was out of a room for an epoch follows by decision alone.
+// TestAfterAGap: a member who was out of a room for an epoch follows by decision alone.
 func TestAfterAGap(t *testing.T) {
 	t.Parallel()
 	ann, bob, h := history(t)

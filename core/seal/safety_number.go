@@ -42,8 +42,8 @@ func SafetyNumberOf(a, b core.UserID) (SafetyNumber, error) {
 	return SafetyNumber(halves[0] + halves[1]), nil
 }
 
-// halfOf is a person's half of every number. It depends on this person alone, so whoever
-// compares one half of a number has checked one identity.
+// halfOf is a person's half of every number. It depends on this person alone, so one
+// half of a number checks one identity.
 func halfOf(id core.UserID) string {
 	b := append(label(labelSafety), safetyVersion)
 	return digitsOf(append(b, id...), []byte(id), groupsOfPerson)

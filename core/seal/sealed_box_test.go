@@ -25,7 +25,7 @@ func TestEveryMemberOpensItsBox(t *testing.T) {
 	}
 }
 
-// TestSwappedBoxIsFound: whatever a server hands out in the place of the right box.
+// TestSwappedBoxIsFound: a server may hand out any other box in place of the right one.
 func TestSwappedBoxIsFound(t *testing.T) {
 	t.Parallel()
 	ann, bob, eve := newPerson(t, "ann"), newPerson(t, "bob"), newPerson(t, "eve")

@@ -15,8 +15,9 @@ import (
 
 var update = flag.Bool("update-vectors", false, "write testdata/*.json anew: a change of the protocol, which needs a new version or suite")
 
-// The vectors are frozen: other versions must read them, and what is not random must come out the same.
-// Bytes are base64, as in every JSON of unibus. Of each person the seed and the private KEM key are there.
+// The vectors are frozen: other versions must read them, and parts without randomness must come out the
+// same. Bytes are base64, as in every JSON of unibus. Of each person the seed and the private KEM key are
+// there.
 type vectors struct {
 	People   []personVector
 	Epochs   []epochVector
