@@ -22,7 +22,8 @@ func copied(t *testing.T, h *tuitest.Harness) string {
 	return ""
 }
 
-// TestCopyGoesOn: y copies the id; again the row, the command, the report; then the id. What was copied is said.
+// TestCopyGoesOn: y copies the id; again the row, the command, the report; then the id. The console says what it
+// copied.
 func TestCopyGoesOn(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())

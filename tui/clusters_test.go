@@ -107,7 +107,8 @@ func TestSwitchKeepsNothingOfTheOldCluster(t *testing.T) {
 	assertShows(t, h, `There is no context "lost".`)
 }
 
-// TestLateAnswerOfASwitcherIsDropped: the operator has closed it; what was opened is closed again.
+// TestLateAnswerOfASwitcherIsDropped: the operator has closed it; the opened connection is closed
+// again.
 func TestLateAnswerOfASwitcherIsDropped(t *testing.T) {
 	t.Parallel()
 	f, closed := &fakeClusters{lab: tuitest.NewFakeClient(labState())}, &atomic.Int32{}

@@ -112,7 +112,8 @@ func TestToastNeverHidesTheKeys(t *testing.T) {
 	}
 }
 
-// TestNothingIsTypedWithoutAQuorum: what cannot succeed says so, and takes no name. What needs none goes on.
+// TestNothingIsTypedWithoutAQuorum: an action that cannot succeed says so, and takes no name. An action
+// that needs no quorum goes on.
 func TestNothingIsTypedWithoutAQuorum(t *testing.T) {
 	t.Parallel()
 	for _, keys := range [][]string{
@@ -153,7 +154,7 @@ func TestRevocationOnSQLiteNeedsNoQuorum(t *testing.T) {
 	assertShows(t, h, "there is no quorum")
 }
 
-// TestEmptyListIsNoLostAnswer: what could not be read is not said to be nothing.
+// TestEmptyListIsNoLostAnswer: a list that could not be read is not said to be empty.
 func TestEmptyListIsNoLostAnswer(t *testing.T) {
 	t.Parallel()
 	state := tuitest.NoQuorum()

@@ -142,7 +142,7 @@ func (m *Model) askOverwrite(d exportDoneMsg) tea.Cmd {
 	return m.showDialog(&dialogState{
 		dialog: widget.NewDialog(widget.DialogSpec{
 			Title: "Replace the file?", ConfirmLabel: "Replace", Dangerous: true,
-			Lines: []string{d.path + " exists. What it holds is lost if you replace it."},
+			Lines: []string{d.path + " exists. Its contents are lost if you replace it."},
 		}),
 		confirmed: func([]string) tea.Cmd { return m.runExport(d.list, d.path, true) },
 	})

@@ -121,7 +121,7 @@ func TestExportNeverReplacesUnasked(t *testing.T) {
 	h, _ := newHarness(t, tuitest.Healthy(), func(c *tui.Config) { c.ReportDir = dir })
 	h.Press("2")
 	exportTo(h, "a.csv")
-	assertShows(t, h, "Replace the file?", "a.csv exists. What it holds is lost")
+	assertShows(t, h, "Replace the file?", "a.csv exists. Its contents are lost")
 	h.Press("enter") // Cancel has the focus
 	h.Settle()
 	if text, _ := os.ReadFile(path); string(text) != "mine" {
@@ -190,7 +190,7 @@ func TestExportThatFailsLeavesNothing(t *testing.T) {
 	assertShows(t, h, "no list here that could be exported")
 }
 
-// TestExportEndsByEsc: what was read until then is not written.
+// TestExportEndsByEsc: rows that were read until then are not written.
 func TestExportEndsByEsc(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -89,8 +89,8 @@ func TestEveryFaultIsSaidOnTheFirstScreen(t *testing.T) {
 	}
 }
 
-// faultsThatMatter are faults that an operator must understand from the first screen: what it must say of
-// the cause, of the consequence, and of the next step.
+// faultsThatMatter are faults that an operator must understand from the first screen: the words that it
+// must have for the cause, for the consequence, and for the next step.
 var faultsThatMatter = []struct{ fault, view, cause, consequence, step string }{
 	{"leader killed", "electing", "The meta group is electing a leader", "2 are needed: this takes seconds", "Do: wait; an election takes up to ten seconds"},
 	{"majority down", "majority lost", "n2 and n3 do not answer", "writes fail, and new connections are refused", "Do: start unibusd on n2 or n3"},
@@ -128,7 +128,7 @@ func TestFirstScreenNamesCauseConsequenceAndStep(t *testing.T) {
 }
 
 // TestEveryScreenSaysWhatIsWrong: on every page, in every window and every state, the head has the verdict;
-// what is wrong and what to do is on the page; and the foot has a key.
+// the page names the fault and the next step; and the foot has a key.
 func TestEveryScreenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	judged := judgedFaults(t)

@@ -9,7 +9,8 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestPageSixSaysWhatAMigrationNeeds: what is missing, with its next step, before anything is started.
+// TestPageSixSaysWhatAMigrationNeeds: each missing condition, with its next step, before anything is
+// started.
 func TestPageSixSaysWhatAMigrationNeeds(t *testing.T) {
 	t.Parallel()
 	state := tuitest.OnSQLite()

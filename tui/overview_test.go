@@ -40,7 +40,8 @@ func TestOverviewMapsReplicas(t *testing.T) {
 	}
 }
 
-// TestOverviewChartsTheLastMinutes: a bar is the largest value of three seconds, and what never moved has none.
+// TestOverviewChartsTheLastMinutes: a bar is the largest value of three seconds, and a value that never changed
+// has none.
 func TestOverviewChartsTheLastMinutes(t *testing.T) {
 	t.Parallel()
 	cfg, f := newConfig(tuitest.Healthy())

@@ -48,8 +48,8 @@ func TestPauseEndsForAPageThatWasNotPolled(t *testing.T) {
 	assertHides(t, h, "Waiting for")
 }
 
-// TestPauseLastsOnItsPage: what was open or listed when the pause began stays on the screen; a step on the same
-// page does not make the screen live.
+// TestPauseLastsOnItsPage: a page that was open or listed when the pause began stays on the screen; a step on
+// the same page does not make the screen live.
 func TestPauseLastsOnItsPage(t *testing.T) {
 	t.Parallel()
 	h, _ := newHarness(t, tuitest.Healthy())

@@ -53,7 +53,7 @@ func PlainPage(ctx context.Context, cfg Config, name string) (string, error) {
 	return strings.Join(plainLines(lines), "\n") + "\n", nil
 }
 
-// plainHead is the first line: what a console has in its header.
+// plainHead is the first line: the header of a console.
 func (m *Model) plainHead() string {
 	st := m.snapshot.Status.Value
 	return fmt.Sprintf("%s: %s. Page %s for %s (%s), from %s at %s.", m.clusterName(), ansi.Strip(m.verdictText()), m.currentPage().Name(),

@@ -9,7 +9,8 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestEveryPageAsText: what the page says, in one piece, without what only a terminal or an eye takes.
+// TestEveryPageAsText: the text of the page, in one piece, without parts that only a terminal or an
+// eye can use.
 func TestEveryPageAsText(t *testing.T) {
 	t.Parallel()
 	says := map[string][]string{

@@ -21,8 +21,8 @@ func randomKeys() []string {
 	return keys
 }
 
-// TestRandomKeysDoNothingUnconfirmed: whatever is pressed, the console draws a whole screen, and changes the
-// cluster only by a key that a dialog took.
+// TestRandomKeysDoNothingUnconfirmed: any keys leave a whole screen, and change the cluster only by a key
+// that a dialog took.
 func TestRandomKeysDoNothingUnconfirmed(t *testing.T) {
 	t.Parallel()
 	for seed, world := range []func() tuitest.ClusterState{tuitest.Healthy, tuitest.OnSQLite, tuitest.NoQuorum, tuitest.AfterCutover} {

@@ -77,7 +77,7 @@ func TestKeysMoveInManyRooms(t *testing.T) {
 }
 
 // TestOrdersOfManyRooms are the node's: the cursor stays on its room, rows of another list are
-// never shown for it, and what has no value is last in both directions.
+// never shown for it, and rooms without a value are last in both directions.
 func TestOrdersOfManyRooms(t *testing.T) {
 	t.Parallel()
 	h, _ := newManyRoomsHarness(t, 160, 30)

@@ -44,7 +44,7 @@ func runError(ctx context.Context, err error) error {
 
 // RunIn is Run in a terminal of the kernel. It also returns once the terminal is gone. After the
 // end was asked for it returns within endTimeout, and the terminal is as it was. The caller handles
-// signals, and exits: what is stuck keeps its goroutine.
+// signals, and exits: a part that hangs keeps its goroutine.
 func RunIn(ctx context.Context, cfg Config, t *terminal.Terminal) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()

@@ -27,7 +27,8 @@ func (m *Model) handleSmallWindowKey(key string) tea.Cmd {
 	return nil
 }
 
-// smallWindowLines are shown instead of a page: what interrupts, then the verdict and what to do.
+// smallWindowLines are shown instead of a page: interruptions first, then the verdict and the next
+// step.
 func (m *Model) smallWindowLines() []string {
 	var lines []string
 	switch {

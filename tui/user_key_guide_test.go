@@ -7,8 +7,8 @@ import (
 	"unibus/tui/tuitest"
 )
 
-// TestGuideOfAUserKeyTicks: steps become done while the guide is open, and what was read for one
-// key does not count for another.
+// TestGuideOfAUserKeyTicks: steps become done while the guide is open, and answers about one key
+// do not count for another.
 func TestGuideOfAUserKeyTicks(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()

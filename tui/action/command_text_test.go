@@ -22,7 +22,7 @@ func commandsWith(text string) map[string][]string {
 	return out
 }
 
-// TestCommandLinesHoldNoSeed: what was typed in the wrong place is not offered to be copied.
+// TestCommandLinesHoldNoSeed: a text that was typed in the wrong place is not offered to be copied.
 func TestCommandLinesHoldNoSeed(t *testing.T) {
 	t.Parallel()
 	const seed = "SUAFZQDX7PCWGLJJWV7HJO5YK4SHCY6OMVKM6OYESIGJDZSJRFB2VK62LI"
@@ -33,7 +33,7 @@ func TestCommandLinesHoldNoSeed(t *testing.T) {
 	}
 }
 
-// TestCommandLinesAreQuoted: what was typed, and the names that nodes report, are one word each to the shell that a
+// TestCommandLinesAreQuoted: each typed text, and each name that a node reports, is one word to the shell that a
 // command line is pasted into. An empty field leaves no flag without a value.
 func TestCommandLinesAreQuoted(t *testing.T) {
 	t.Parallel()

@@ -63,7 +63,7 @@ func nodeRescue() Action {
 				Title: "Go on without the fenced nodes?", ConfirmLabel: "Rescue",
 				Lines: []string{
 					fmt.Sprintf("%d of %d members of the meta group are left: %s. All of them must agree, so the quorum is their number.", len(v.Survivors()), v.Meta.Size, strings.Join(v.Survivors(), ", ")),
-					fmt.Sprintf("%s are removed, one after the other. What only they had is gone, revocations too.", strings.Join(v.Fenced(), ", ")),
+					fmt.Sprintf("%s are removed, one after the other. Changes that only they had are gone, revocations too.", strings.Join(v.Fenced(), ", ")),
 				},
 				Fields: []widget.Field{{Label: "quorum", Check: func(text string) error {
 					n, err := strconv.Atoi(text)

@@ -18,7 +18,7 @@ type Undo struct {
 	Does     string      // "lets them connect again", after a key
 }
 
-// Done is an action that has ended: what it began with, what it changed, and the typed values.
+// Done is an action that has ended: its state before, its changes, and the typed values.
 type Done struct {
 	Before  Input
 	Changed []string // the users that were changed, which may be fewer than were selected

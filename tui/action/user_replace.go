@@ -56,7 +56,8 @@ func replaceQuestion(s Input) Question {
 	return q
 }
 
-// replaceReport says what moved, what did not, and what became of the old key's sessions.
+// replaceReport names the rooms that moved, those that did not, and the ended sessions of the old
+// key.
 func replaceReport(s Input, r admin.Replaced) []string {
 	out := []string{fmt.Sprintf("%s has the key %s now; %s moved", userName(r.New), r.New.ID.Short(), widget.Plural(len(r.Moved), "room", "rooms"))}
 	for _, room := range r.Kept[:min(len(r.Kept), maxListedRooms)] {

@@ -157,7 +157,7 @@ func writeCSV(ctx context.Context, w io.Writer, l List, from Source) (n int, err
 }
 
 // csvText is a value as text. A text that a spreadsheet would take for a formula begins with an
-// apostrophe there: whoever chose it is not who opens the file.
+// apostrophe there: the person who chose it is not the one who opens the file.
 func csvText(v any) string {
 	switch v := plain(v).(type) {
 	case nil:

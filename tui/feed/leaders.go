@@ -28,8 +28,8 @@ type Term struct {
 	From   core.Millis // when this was first seen
 }
 
-// leadersOf is what was known of the leaders, and what a status adds. It shares nothing that it
-// changes, and returns known itself where no leader has changed.
+// leadersOf is the known history of the leaders, with the leaders of a new status. It shares
+// nothing that it changes, and returns known itself where no leader has changed.
 func leadersOf(known []GroupLeaders, st admin.Status) []GroupLeaders {
 	if !st.Clustered {
 		return nil

@@ -20,7 +20,7 @@ func leadersAfter(t *testing.T, f *feed.Feed, c *tuitest.FakeClient, edit func(*
 	return f.PollOnce(context.Background()).Leaders
 }
 
-// TestLeadersAreKept: who led when, and when nobody did.
+// TestLeadersAreKept: the leader at each time, and the times without one.
 func TestLeadersAreKept(t *testing.T) {
 	t.Parallel()
 	c := tuitest.NewFakeClient(tuitest.Healthy())

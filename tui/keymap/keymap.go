@@ -1,4 +1,4 @@
-// Package keymap holds the keys of the console: what each does, and which ones an operator has
+// Package keymap holds the keys of the console: the effect of each, and which ones an operator has
 // changed. The root model translates a pressed key with it before a page sees the key, so that pages know
 // only the keys that they ship with.
 //

@@ -67,7 +67,7 @@ func Subject(about string) string {
 	return strings.TrimPrefix(name, "UNIBUS_")
 }
 
-// HistoryLine is an entry outside of a table, wrapped; what it is about has width cells.
+// HistoryLine is an entry outside of a table, wrapped; its subject has width cells.
 // Glyph and color are of what is wrong only.
 func (rc RenderContext) HistoryLine(t HistoryText, width int) []string {
 	glyph, tone := t.Glyph, t.Tone

@@ -1,5 +1,5 @@
-// Package settings reads the settings file of a person: what the console looks like, its keys,
-// and the clusters that the person works on.
+// Package settings reads the settings file of a person: the look of the console, its keys, and
+// the clusters that the person works on.
 //
 // The console calls it for all of them, and both programs call it for `--context NAME`. The file is
 // unibus/console.toml in the directory of the user's configuration. Begin reading with File.
@@ -19,7 +19,7 @@ import (
 // maxFile is how many bytes a file of a person may have: far more than any has.
 const maxFile = 1 << 20
 
-// File is a settings file. What it does not say is nil or empty.
+// File is a settings file. A setting that it lacks is nil or empty.
 type File struct {
 	Path string `toml:"-"` // where it is, or would be
 

@@ -47,7 +47,7 @@ type Part struct {
 	Server string // "" for what concerns all of them
 	Name   string // resolve, connect, TLS, identity, cluster key
 	State  State
-	Text   string // what was found, or what is wrong
+	Text   string // the result, or the fault
 	Next   string // what to do
 }
 
@@ -144,7 +144,7 @@ func (m *Model) newForm() {
 	}
 }
 
-// shortError is an error in the words of a form: what is wrong, and what to do.
+// shortError is an error in the words of a form: the fault, and the next step.
 type shortError struct{ err *core.Error }
 
 // Error returns both sentences.

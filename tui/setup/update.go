@@ -157,7 +157,7 @@ func (m *Model) handleKey(key string) tea.Cmd {
 	return nil
 }
 
-// View draws the form, or what was tried.
+// View draws the form, or the result of the try.
 func (m *Model) View() tea.View {
 	t := m.cfg.Theme
 	lines := []string{" " + t.Paint(theme.Strong, "unibus: which cluster?"), ""}

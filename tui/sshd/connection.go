@@ -11,8 +11,8 @@ import (
 	"unibus/core"
 )
 
-// What a connection may take before it has a session. Beyond that the oldest makes room, so that a flood
-// shuts nobody out for longer than a handshake.
+// Limits of a connection before it has a session. At a limit the server closes the oldest one, so that a flood
+// keeps no person out for longer than a handshake.
 const (
 	maxWaiting           = 128
 	maxWaitingPerAddress = 32
@@ -231,7 +231,8 @@ func (cs *connections) closeAll() {
 	}
 }
 
-// closeExpired ends what is idle, what waits for too long, and the sessions of whoever is no operator.
+// closeExpired ends idle sessions, connections that wait for too long, and the sessions of keys that
+// belong to no operator.
 func (cs *connections) closeExpired(now time.Time, idle time.Duration, isOperator func(core.Operator, ssh.PublicKey) bool) {
 	for _, c := range cs.list() {
 		c.mu.Lock()

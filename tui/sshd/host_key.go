@@ -17,7 +17,7 @@ import (
 const hostKeyFile = "ssh_host_ed25519_key"
 
 // openHostKey reads the server's key, and makes it the first time. A key that others may read is refused:
-// whoever has it can stand in for this server.
+// a person who has it can impersonate this server.
 func openHostKey(dir string) (gossh.Signer, error) {
 	path := filepath.Join(dir, hostKeyFile)
 	st, err := os.Lstat(path)

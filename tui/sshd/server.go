@@ -151,7 +151,7 @@ func (s *Server) sshConfig(ssh.Context) *gossh.ServerConfig {
 	return &gossh.ServerConfig{MaxAuthTries: maxAuthTries, PublicKeyAuthAlgorithms: acceptedKeys()}
 }
 
-// watch ends the sessions of whoever is no operator any more, and what is idle or stuck.
+// watch ends the sessions of keys that belong to no operator any more, and idle or hanging ones.
 func (s *Server) watch(ctx context.Context) {
 	t := time.NewTicker(s.cfg.CheckInterval)
 	defer t.Stop()

@@ -91,8 +91,8 @@ func (s *Server) serveSession(sess ssh.Session, c *connection, op core.Operator)
 	return exitEnded
 }
 
-// runConsole runs until the person quits, the connection is gone or the session shall end. What this
-// terminal does not take holds its own goroutine and nothing else.
+// runConsole runs until the person quits, the connection is gone or the session shall end. Output
+// that this terminal does not read blocks its own goroutine and nothing else.
 func (s *Server) runConsole(sess ssh.Session, c *connection, client tui.Client) {
 	ctx, cancel := context.WithCancel(sess.Context())
 	defer cancel()

@@ -26,9 +26,9 @@ type sessionRequests struct {
 	resized       chan struct{} // holds one where the size changed
 }
 
-// handle looks at one request. forward: the library handles it. Otherwise ok is the answer. Whatever is not
-// named here is refused: agents, X11, subsystems as sftp, and what a later version of the library may do.
-// A change of size and a signal never reach the library: its loop waits for a reader of each.
+// handle looks at one request. forward: the library handles it. Otherwise ok is the answer. Every other
+// request is refused: agents, X11, subsystems such as sftp, and new requests of a later version of the
+// library. A change of size and a signal never reach the library: its loop waits for a reader of each.
 func (r *sessionRequests) handle(req *gossh.Request) (forward, ok bool) {
 	if len(req.Payload) > maxRequest {
 		return false, false

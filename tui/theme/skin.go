@@ -126,7 +126,7 @@ func (s Skin) LowContrasts() []string {
 	return out
 }
 
-// leastContrastOf: what is faint are rules, and signs for nothing.
+// leastContrastOf: rules and signs for nothing are faint.
 func leastContrastOf(name string) float64 {
 	if name == "faint" {
 		return LeastGraphicContrast

@@ -33,7 +33,7 @@ func shippedSkins(t *testing.T) map[theme.Mode]theme.Skin {
 }
 
 // TestShippedSkinsCanBeRead: every text has the contrast that WCAG 2 asks for on the background that
-// the skin is made for, and what is no text the lower one.
+// the skin is made for, and other parts have the lower one.
 func TestShippedSkinsCanBeRead(t *testing.T) {
 	t.Parallel()
 	skins := shippedSkins(t)

@@ -122,7 +122,7 @@ func TestAwaitedRowsArePlaceholders(t *testing.T) {
 	}
 }
 
-// TestWindowAfterTheScreenShrank: less is asked for, and what the screen shows is in it.
+// TestWindowAfterTheScreenShrank: less is asked for, and the rows on the screen are in it.
 func TestWindowAfterTheScreenShrank(t *testing.T) {
 	t.Parallel()
 	table, list := newWindowTable(), numbers(100)

@@ -16,8 +16,9 @@ import (
 	"unibus/tui/widget"
 )
 
-// checklist is what a migration needs: what is there, what is missing with its next step, and what only
-// a dry run can tell. Problems that the last dry run lists are above it already.
+// checklist is the conditions of a migration: those that are met, those that are missing with the next
+// step, and those that only a dry run can tell. Problems that the last dry run lists are above it
+// already.
 func checklist(rc page.RenderContext, st migrate.Status) []string {
 	files := action.Sources(rc.Snapshot)
 	if len(files) == 0 {
@@ -111,7 +112,7 @@ func rowsChecked(rc page.RenderContext, st migrate.Status) []string {
 
 type step struct{ name, short, does string }
 
-// steps are the migration's own states, and what each does.
+// steps are the migration's own states, and the work of each.
 func steps() []step {
 	return []step{
 		{"backup", "backup", "writes a verified copy of the file on its node"},

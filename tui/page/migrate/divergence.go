@@ -14,8 +14,8 @@ import (
 // more.
 const maxDivergedKeys = 3
 
-// divergence shows the SQLite files of other nodes that differ from the source,
-// and what the operator can choose.
+// divergence shows the SQLite files of other nodes that differ from the source, and the
+// operator's choices.
 func divergence(rc page.RenderContext, st migrate.Status) []string {
 	var lines []string
 	for _, d := range st.DivergentFiles() {

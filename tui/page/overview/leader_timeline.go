@@ -17,8 +17,8 @@ const (
 	termCells = 60
 )
 
-// leaderTimeline has a line for each group whose leader has changed in the last ten minutes: who led
-// when, and when nobody did. With all it has every group.
+// leaderTimeline has a line for each group whose leader has changed in the last ten minutes: the
+// leader at each time, and the times without one. With all it has every group.
 func leaderTimeline(rc page.RenderContext, all bool) []string {
 	groups := rc.Snapshot.Leaders
 	width, quiet := 0, 0

@@ -10,8 +10,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// replicaMap has a row for each node and a column for each bucket: who leads, who is current
-// and who is not. nil where the screen is not wide enough for all of them.
+// replicaMap has a row for each node and a column for each bucket: the leader, the current
+// replicas and the others. nil where the screen is not wide enough for all of them.
 func replicaMap(rc page.RenderContext) []string {
 	st := rc.Snapshot.Status.Value
 	buckets := st.AllBuckets()
