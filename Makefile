@@ -123,7 +123,7 @@ fuzz:
 	@GO='$(GO)' sh .ci/fuzz $(FUZZTIME)
 
 # Real processes under real faults, each node in a network of its own. Needs Linux, root and Debian's iproute2
-# and strace, which are installed where they are missing and apt-get is there. What cannot be tested fails.
+# and strace, which are installed where they are missing and apt-get is there. A test that cannot run fails.
 nemesis: build
 	@{ command -v ip && command -v strace; } >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
 		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends iproute2 strace; }
