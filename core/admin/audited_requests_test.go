@@ -245,8 +245,8 @@ func TestServersReasonArrives(t *testing.T) {
 }
 
 // TestVerbsWithoutAQuorumHaveTime: a verb that goes on without a quorum has waited for the audit
-// and the nonces, 1.2 s each, before it observes the cluster, which may take ten deadlines of
-// 0.7 s.
+// and the nonces, 1.2 s each, before it observes the cluster. The observation may take ten
+// deadlines of 0.7 s.
 func TestVerbsWithoutAQuorumHaveTime(t *testing.T) {
 	t.Parallel()
 	for verb, r := range Rules() {

@@ -31,8 +31,8 @@ const ClockMargin = core.Millis(2 * auth.Window / time.Millisecond)
 // about each that was done at or after since, the oldest first. A failed action does not
 // count. An action that may have been done denies the user, and admits none. The sequence of
 // the records says which action was the last one. Where two have none in common, clocks cannot
-// tell unless they are further apart than ClockMargin: then the denial counts, because a user
-// who is denied without need can be activated, and one who is admitted is not noticed.
+// tell unless they are further apart than ClockMargin. Then the denial counts: a user who is
+// denied without need can be activated, and one who is admitted without right is not noticed.
 func Denials(records []AuditRecord, since core.Millis) []Denial {
 	acts := map[subject][]Denial{}
 	for _, r := range records {
@@ -52,8 +52,9 @@ func Denials(records []AuditRecord, since core.Millis) []Denial {
 	return out
 }
 
-// AuditedUsers are the users whom the audit knows by what was done to them, without those who
-// were added at or after since, if it is not 0: a backup of that moment has them all.
+// AuditedUsers are the users whom the audit knows by successful actions. Users who were added
+// at or after since, if it is not 0, are left out: a backup of that moment has all the
+// others.
 func AuditedUsers(records []AuditRecord, since core.Millis) []core.UserID {
 	users := map[core.UserID]bool{} // true: added since
 	for _, r := range records {

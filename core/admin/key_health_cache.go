@@ -350,9 +350,9 @@ func (s *Service) newestSnapshot(st core.Store, use snapshotUse) (*keyHealthSnap
 }
 
 // note tells of rooms that need a new key, nil where none does. It is a note and changes
-// no verdict: the cluster is well, and the members' programs make the new key by
-// themselves as soon as one of them is online or, where the keys were moved, once an
-// operator asks, which can wait until the morning.
+// no verdict, because the cluster is well. The members' programs make the new key by
+// themselves as soon as one of them is online. Where the keys were moved, an operator
+// has to ask, which can wait until the morning.
 func (v *keyHealthSnapshot) note() *cluster.Finding {
 	if v.rekey == 0 {
 		return nil

@@ -72,8 +72,9 @@ func (h *KeyHealth) rank() float64 {
 	return 4e9
 }
 
-// lookUpAges looks up when the epochs of all rooms began, for a list in the order of that: as
-// many as there is time for, so that the order of many rooms is complete after some pages.
+// lookUpAges looks up when the epochs of all rooms began, for a list in that order. It looks
+// up as many as there is time for, so that the order of many rooms is complete after some
+// pages.
 func (k *keyHealthCache) lookUpAges(ctx context.Context, st core.Store, v *keyHealthSnapshot) {
 	if v == nil {
 		return

@@ -188,8 +188,8 @@ func (s *slowStore) RoomKeys(ctx context.Context) ([]core.RoomKeys, error) {
 	return s.Store.RoomKeys(ctx)
 }
 
-// TestNotesAreKept: notes that say the same are the same, by which a store keeps its orders; an
-// age that was looked up makes others for a list in the order of that alone.
+// TestNotesAreKept: equal notes are the same object, by which a store keeps its orders. An age
+// that was looked up makes new notes for a list in the order of ages alone.
 func TestNotesAreKept(t *testing.T) {
 	t.Parallel()
 	snapshot := func(members int) *keyHealthSnapshot {

@@ -78,9 +78,10 @@ func olderNode(t *testing.T, serves core.Backend, beforeStatus func(caller strin
 	return cl
 }
 
-// TestVerbThatAnOlderNodeDoesNotKnow: the error says that, and who it is, for an operator that
-// may ask for anything and for one whom the older node's list does not let ask for it. It does
-// not blame the node where that serves nothing, or the identity where that may not ask for it.
+// TestVerbThatAnOlderNodeDoesNotKnow: the error says that and names the node. It does so for
+// an operator that may ask for anything, and for one whom the older node's list does not let
+// ask for it. It does not blame the node where that serves nothing, or the identity where that
+// may not ask for it.
 func TestVerbThatAnOlderNodeDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	const unknown = "no node knows the request room-page, so it was not done: n1 (v0.8.0) is of another release"

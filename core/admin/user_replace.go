@@ -81,8 +81,8 @@ func (s *Service) isOperator(ctx context.Context, id core.UserID) bool {
 		slices.ContainsFunc(seen.Removed, func(o cluster.RemovedSeen) bool { return o.Key == string(id) })
 }
 
-// replacement is one replacement under way. Its writes come in an order in which each
-// repeats harmlessly: the old key is revoked, the new key is added, it enters each room
+// replacement is one replacement under way. The order of its writes makes each one
+// harmless to repeat: the old key is revoked, the new key is added, it joins each room
 // and owns it, and only then the old key leaves the rooms. So both keys are never
 // admitted with the same rooms, and the rooms of the old key say what is left to do.
 type replacement struct {
@@ -94,10 +94,10 @@ type replacement struct {
 	keptRooms []core.RoomID // its others, which stay as they are
 }
 
-// check refuses what must not be moved, before anything is written. While the old key
-// is active nothing was begun, and the new key may have no room. When it is revoked an
-// earlier try may have been cut short: then the new key has nothing but rooms of the old
-// one, or has them all and the old key has yet to leave some.
+// check refuses what must not be moved, before anything is written. While the old key is
+// active nothing was begun, and the new key may have no room. If it is revoked, an
+// earlier try may have been cut short. Then the new key has only rooms of the old one,
+// or it has them all and the old key still has to leave some.
 func (r *replacement) check(ctx context.Context, from, to core.UserID) (err error) {
 	if from == to {
 		return core.Errorf(core.KindInvalid, "both keys are %s", from.Short()).WithNext("name the old key, then the new one")
@@ -207,9 +207,9 @@ func ownedRooms(ctx context.Context, st core.Store, id core.UserID) (rooms []cor
 }
 
 // isMovable is false for an archived room, which cannot be changed, and for an encrypted
-// one: its members' programs would give its key to the new key, and an operator cannot
-// bring a user into an encrypted room. There an owner or admin invites the new key: see
-// KeptRoom.
+// one. The members' programs would give an encrypted room's key to the new key, and an
+// operator cannot bring a user into such a room. There an owner or admin invites the new
+// key: see KeptRoom.
 func isMovable(room core.Room) bool { return room.State == core.RoomActive && !room.Encrypted }
 
 // revoke denies the old key. One that is revoked already stays as it is.
