@@ -357,8 +357,8 @@ func TestFileSurvivesDamage(t *testing.T) {
 	}
 }
 
-// TestWholeFileIsPaged: the file of a node alone has no limit, and its first action is on
-// the last page, behind a line that is longer than what is read at once.
+// TestWholeFileIsPaged: the file of a node on its own has no limit. Its first action is
+// on the last page, behind a line that is longer than one read.
 func TestWholeFileIsPaged(t *testing.T) {
 	t.Parallel()
 	const n, long = 9000, 4

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFileInPlace: a file that was removed, replaced or cut short under the running Log is
-// told from the one that it wrote, also after further records; a rotation is none of that.
+// TestFileInPlace: a removed, replaced or truncated file is told from the one that the
+// running Log wrote, also after further records. A rotation is none of these.
 func TestFileInPlace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

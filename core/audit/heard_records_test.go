@@ -18,8 +18,8 @@ func chainOf(before string, n int) (records [][]byte) {
 	return records
 }
 
-// TestHeardRecordsAreAChain: records that were heard of are in the copy only if the stream's
-// own record says by its hash that it has them, all of them, and in this order.
+// TestHeardRecordsAreAChain: records that were heard are in the copy only if the hash in the
+// stream's own record proves them: all of them, and in this order.
 func TestHeardRecordsAreAChain(t *testing.T) {
 	t.Parallel()
 	records := chainOf(noRecord, 6)

@@ -31,8 +31,8 @@ type file struct {
 }
 
 const (
-	// maxRead is how much of a file is read at once at the start, and how far behind its
-	// intent an outcome is looked for, in bytes: tens of thousands of actions.
+	// maxRead is how many bytes of a file are read at once at the start, and how far
+	// behind its intent an outcome is looked for: tens of thousands of actions.
 	maxRead = 16 << 20
 	// fileWindow is how much of a file is read at once for a page, in bytes.
 	fileWindow = 1 << 20

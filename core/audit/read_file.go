@@ -128,7 +128,7 @@ func noRecords(path string) error {
 }
 
 // eachLine calls do for each line of the older file beside a copy, if there is one, and
-// then of the copy, with the place in its file, counted from 1.
+// then for each line of the copy. It gives the line's number, counted from 1.
 func eachLine(path string, do func(at uint64, text []byte)) error {
 	for i, name := range []string{(&file{path: path}).older(), path} {
 		in, err := os.Open(name)

@@ -13,7 +13,7 @@ import (
 	"unibus/core/jsapi"
 )
 
-// recordQueue holds the records of this node that wait for the ones before them: one
+// recordQueue holds the records of this node that wait for the ones before them. One
 // append is under way at a time, because each record has the hash of the one before it.
 // Records that wait together go in one atomic batch, and are on disk with one sync.
 type recordQueue struct {

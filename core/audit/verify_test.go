@@ -246,7 +246,7 @@ func TestVerifyCopy(t *testing.T) {
 }
 
 // TestVerifyFilesOfNodes: files that nodes wrote have no fault, alone and in a cluster, also
-// after a rotation and with entries that are not in the stream; a stream that was created
+// after a rotation and with entries that are not in the stream. A stream that was created
 // anew is a fault that names the last record before.
 func TestVerifyFilesOfNodes(t *testing.T) {
 	t.Parallel()
