@@ -7,12 +7,11 @@ import (
 	"unibus/core"
 )
 
-// The accounts of the embedded server. nats-server answers a request in the
-// account SYS to any reply subject that it names, with the server's own rights:
-// one message there can delete every stream or break the meta group. So only
-// identities of this process are in SYS. An operator of the roles system and
-// auditor gets an account of its own, into which single services are imported
-// and where every answer stays.
+// The accounts of the embedded server. nats-server answers a request in the account SYS
+// to any reply subject that it names, with the server's own rights. One message there
+// can delete every stream or break the meta group. So only identities of this process
+// are in SYS. An operator of the roles system and auditor gets an account of its own,
+// into which single services are imported and where every answer stays.
 const (
 	AccountSystem  = "SYS"      // the servers' own; identities of this process alone
 	AccountControl = "CONTROL"  // buckets, the admin service, peers; JetStream here alone
