@@ -46,9 +46,9 @@ type Host interface {
 // The record says that a restore has begun, before the buckets are closed for a coming
 // generation. While they are closed no node can prove anything, and admits nobody. Rows are
 // written, every replica is read and compared, and one compare-and-swap of the authority opens
-// the buckets. Killed anywhere before that, the cluster stays closed, and the same command
-// goes on: it closes the buckets for a later generation, which refuses a stalled writer, and
-// makes them equal to the backup.
+// the buckets. If the node is killed anywhere before that, the cluster stays closed, and the
+// same command continues. It closes the buckets for a later generation, which refuses a
+// stalled writer, and makes them equal to the backup.
 type ClusterRestorer struct {
 	cfg    ClusterRestoreConfig
 	record *Scheduler // reads and changes the record alone

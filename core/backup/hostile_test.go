@@ -138,8 +138,9 @@ func bases(t testing.TB) (files [][]byte, contents []Content) {
 	return files, contents
 }
 
-// FuzzRestoreMutatedFile: a file with changed bytes is refused, or the restored file is sound: a whole
-// control plane, the same when it is read again, and of a signed one the signed rows.
+// FuzzRestoreMutatedFile: a file with changed bytes is refused, or the restored file is sound. A sound
+// one has a whole control plane, is the same when it is read again, and of a signed file has the
+// signed rows.
 func FuzzRestoreMutatedFile(f *testing.F) {
 	files, contents := bases(f)
 	random := rand.New(rand.NewPCG(1, 2))

@@ -33,10 +33,10 @@ func (w *hashWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// rehearse reads the backup back from where it was put, restores it into a store that is
-// removed afterwards, and compares the rows with those that the backup was made of.
-// Without an identity the bytes before encryption are restored, and the stored ones are
-// only compared by their hash.
+// rehearse reads the backup back from its destination and restores it into a temporary
+// store. It compares the rows with those that the backup was made of. Without an
+// identity the bytes before encryption are restored, and the stored ones are only
+// compared by their hash.
 func (t *leasedBackup) rehearse(ctx context.Context, snapshot string, want core.Backup, made *core.ScheduledBackup) error {
 	from, restored := snapshot, filepath.Join(t.s.cfg.Scratch, "rehearsal.db")
 	made.Rehearsal = core.RehearsalPlain

@@ -22,7 +22,8 @@ type RestoreDestination interface {
 }
 
 // RestoreIntoCluster checks a backup as RestoreFile does, uploads its rows to a node of a new
-// cluster, and has the node put them into the buckets. report is told of the progress; it may be nil.
+// cluster, and has the node put them into the buckets. It calls report with the progress; report may
+// be nil.
 func RestoreIntoCluster(ctx context.Context, to RestoreDestination, from, identity string, want Expect, report func(Progress)) (core.ClusterRestored, Restored, error) {
 	if report == nil {
 		report = func(Progress) {}
