@@ -136,8 +136,9 @@ func firstKey(p *unstable.Parser, e *unstable.Node) (key string, line int) {
 	return string(it.Node().Data), p.Shape(it.Node().Raw).Start.Line
 }
 
-// Explain words an error of a node that began with these settings: it names the line of
-// the file, the variable or the flag that gave the setting, as the errors of Load do.
+// Explain completes an error of a node that began with these settings. It names the
+// line of the file, the variable or the flag that gave the setting, as the errors of
+// Load do.
 func (s *Source) Explain(err error) error {
 	if from := s.from.Load(); from != nil {
 		return from.explain(err)

@@ -172,8 +172,8 @@ func (n Node) checkRouteTLS() error {
 	return nil
 }
 
-// checkNodes compares the list of nodes with what else says how many there are.
-// routeHost is the host by which other nodes reach this one, HOST where it listens on every address.
+// checkNodes compares the list of nodes with the other settings that imply their number. routeHost
+// is the host by which other nodes reach this one, HOST where it listens on every address.
 func (n Node) routeHost() string {
 	host, _, err := net.SplitHostPort(n.ClusterListen)
 	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
