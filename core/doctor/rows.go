@@ -51,7 +51,7 @@ func checkRowsWithin(ctx context.Context, from Rows, l limits) []Check {
 	}
 	read.Text = fmt.Sprintf("%d rows can be read, and %d cannot", refs.rows-read.count(), read.count())
 	if read.State == Wrong {
-		read.Means, read.Next = "what such a row stands for is denied", "look at the row with the nats CLI; a backup from before has it: unibusd restore --help"
+		read.Means, read.Next = "unibus denies the access that such a row gives", "look at the row with the nats CLI; a backup from before has it: unibusd restore --help"
 	}
 	return []Check{read, refs.checkRooms(), refs.checkUsers(), checkIndexRows(ctx, from, l)}
 }
