@@ -118,7 +118,7 @@ func (g Guide) Fill(f Facts) Report {
 	case !f.Clustered && g.NeedsUserKey(f.Args) == "":
 		c.notApplicable(f.From + " runs alone: there are no other nodes")
 	case f.At == 0:
-		c.add(Step{Title: "The asked node sees the cluster", Why: "nothing can be said before", Seen: f.From + " has heard no node yet"}, Waiting)
+		c.add(Step{Title: "The asked node sees the cluster", Why: "the later steps depend on it", Seen: f.From + " has heard no node yet"}, Waiting)
 	default:
 		g.plan(c)
 	}

@@ -28,8 +28,8 @@ func (p Proof) Holds(v cluster.View, now time.Time) bool {
 	return p.Checks != nil && good && p.Runs == RunsOf(v) && now.Sub(p.At) <= proofHolds
 }
 
-// OwnRun is the run of a node by its own view, which StatusOf asks it for: "" where it does
-// not answer, and known where the question failed in another way.
+// OwnRun is the run of a node by its own view, which StatusOf requests. It is "" where the
+// node does not answer, and the parameter known where the question failed in another way.
 func OwnRun(name, known string, own cluster.View, err error) string {
 	switch {
 	case core.KindOf(err) == core.KindUnavailable:

@@ -149,8 +149,8 @@ func (c *checklist) countdown() string {
 	return fmt.Sprintf("the lower quorum ends in %s", max(0, c.Meta.RescueUntil.Time().Sub(c.now())).Round(time.Second))
 }
 
-// quorumEnds waits for a lowered quorum that new members have kept: it ends by itself when
-// the group is as small as the rescue took it to be, and else by its time.
+// quorumEnds waits for the end of a lowered quorum that new members have kept. It ends by
+// itself when the group is as small as the rescue assumed, and else by its time.
 func (c *checklist) quorumEnds() {
 	s := Step{Title: "The meta group has its own quorum again", Why: "while fewer than a majority decide, two parts of a cut cluster could decide each for itself", Seen: "no quorum is lowered"}
 	if c.Meta.RescueUntil != 0 {

@@ -49,7 +49,7 @@ func userKeyLost(c *checklist) {
 		if k != nil {
 			seen = k.Fault
 		}
-		c.add(Step{Title: "The user can be read", Why: "nothing can be said before", Seen: seen}, Waiting)
+		c.add(Step{Title: "The user can be read", Why: "the later steps depend on it", Seen: seen}, Waiting)
 		return
 	case k.Missing != "":
 		c.notApplicable(k.Missing)
