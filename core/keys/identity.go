@@ -216,10 +216,10 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ReadSeed reads an identity from a file. It is refused (KindRefused) where it
-// is a symbolic link, not a regular file, another user's, or open to group or
-// others; KindNotFound where it is missing, KindInvalid where it holds no user's
-// seed, or where the path is a seed itself.
+// ReadSeed reads an identity from a file. It is refused (KindRefused) where it is a
+// symbolic link, not a regular file, another user's, or open to group or others.
+// KindNotFound where it is missing, KindInvalid where it holds no user's seed, or where
+// the path is a seed itself.
 func ReadSeed(path string) (Identity, error) {
 	if looksLikeSeed(path) {
 		return Identity{}, core.Errorf(core.KindInvalid, "the identity is given as a seed, where the path of a seed file belongs; the seed is not repeated here").

@@ -12,9 +12,9 @@ import (
 )
 
 // RefusedCertificate is the error of a client that does not accept the certificate of a
-// node: each cause has its own sentence and its own next step. at is what the client
-// connected to, ca the file of authorities that it was given or "", and setting is how
-// its user gives another one. Nil where err is about something else.
+// node: each cause has its own sentence and its own next step. at is the address of the
+// node, ca the file of authorities that the client was given or "", and setting names
+// the way in which its user gives another one. Nil where err is about something else.
 func RefusedCertificate(err error, at, ca, setting string, now time.Time) *core.Error {
 	refused := new(tls.CertificateVerificationError)
 	if !errors.As(err, &refused) {

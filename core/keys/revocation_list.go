@@ -140,7 +140,7 @@ func Revoke(certPath, caDir string) error {
 }
 
 // WriteEmptyList makes a list of the authority in caDir that revokes nothing, unless there is
-// a list: a node with --route-tls-crl needs one of each authority that it is moved to.
+// a list. A node with --route-tls-crl needs one of each authority that it changes to.
 func WriteEmptyList(caDir string) error {
 	ca, signer, err := readCA(caDir)
 	if err != nil {

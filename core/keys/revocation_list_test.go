@@ -90,8 +90,8 @@ func TestRevokeRefusesWhatIsNotTheAuthoritys(t *testing.T) {
 }
 
 // TestRevocationsOfTwoAuthorities: while one CA replaces another, a file holds the lists of
-// both. A list of the new one starts at number 1 and is not older than the old one's; it
-// becomes so if it leaves out what an authority that is still trusted has revoked.
+// both. A list of the new one starts at number 1 and is not older than the old one's. It
+// becomes so if it lacks a revocation of an authority that is still trusted.
 func TestRevocationsOfTwoAuthorities(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, 2)

@@ -13,8 +13,8 @@ import (
 	"unibus/core/keys"
 )
 
-// TestSignerID: it is the CA that a bundle has, also where intermediate ones or the CA itself
-// come with the certificate, in any order, and where no key has an identifier.
+// TestSignerID: it is the CA that a bundle has. That holds also where intermediate ones or
+// the CA itself come with the certificate, in any order, and where no key has an identifier.
 func TestSignerID(t *testing.T) {
 	t.Parallel()
 	for name, withIDs := range map[string]bool{"with identifiers": true, "without": false} {
