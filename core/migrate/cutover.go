@@ -77,11 +77,11 @@ func (j *Job) checkFenced(ctx context.Context) error {
 	return j.checkLeftovers(ctx)
 }
 
-// settleIntent brings an intent to its end. The authority arrives where it was to
-// go, or returns to where it was, one generation later, which defeats a
-// compare-and-swap without an answer. forward first tries to arrive, for the retry
-// budget. After a crash it returns instead, because the fence and the guards were
-// unattended meanwhile. It repeats until the outcome is known or the node stops.
+// settleIntent brings an intent to its end. The authority arrives at the new store, or
+// returns to the old one, one generation later, which defeats a compare-and-swap
+// without an answer. forward first tries the new store, for the retry budget. After a
+// crash it returns instead, because the fence and the guards were unattended meanwhile.
+// It repeats until the outcome is known or the node stops.
 func (j *Job) settleIntent(ctx context.Context, in Intent, forward bool) (State, error) {
 	end := time.Now().Add(j.cfg.Limits.RetryBudget)
 	back := core.Authority{Backend: in.From.Backend, Node: j.cfg.Node, Generation: in.From.Generation + 1}

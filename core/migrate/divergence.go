@@ -169,9 +169,9 @@ func atLeast(rows int) string {
 	return count(rows, "row")
 }
 
-// divergenceProblem is the problem of a file that holds what the source lacks; nil
-// if it holds nothing else. started is true if a migration of this node has
-// started, which must be aborted before another node can start one.
+// divergenceProblem is the problem of a file with rows that the source lacks; nil if it
+// holds nothing else. started is true if a migration of this node has started, which
+// must be aborted before another node can start one.
 func divergenceProblem(d Divergence, started bool) *core.Problem {
 	var parts []string
 	for _, t := range d.Tables {

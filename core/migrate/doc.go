@@ -3,9 +3,10 @@
 // backup, copy, verify, fence, cutover and soak; then it is finished or rolled back.
 //
 // A Job runs in the daemon (core/node creates it). The operators' service calls its
-// methods; status.go, status_sentence.go and report.go are what people see of it,
-// actions.go what they can do at each moment. interfaces.go is everything that the
-// Job needs of a node. Begin reading with state_machine.go: one method a state.
+// methods. status.go, status_sentence.go and report.go show it to people, and
+// actions.go has the actions that are possible at each moment. interfaces.go is
+// everything that the Job needs of a node. Begin reading with state_machine.go: one
+// method a state.
 //
 // Every step can be repeated. Copy and fence compare both sides in key order and
 // write the difference. Memory grows with the changes since the backup, never with

@@ -57,8 +57,9 @@ func TestLeftoversAreNamed(t *testing.T) {
 	}
 }
 
-// TestLeftoversOfLater: writes to a column of the owner's after preflight are looked for before the cutover, before
-// the file is fenced and again behind the fence, which does not keep tables of the owner's from being written.
+// TestLeftoversOfLater: writes to a column of the owner's after preflight are looked for three times: before the
+// cutover, before the file is fenced, and behind the fence, which does not keep tables of the owner's from being
+// written.
 func TestLeftoversOfLater(t *testing.T) {
 	t.Parallel()
 	for name, when := range map[string]string{"before the fence": "", "behind the fence": "fence"} {

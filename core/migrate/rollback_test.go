@@ -122,9 +122,9 @@ func TestRollbackIsRefused(t *testing.T) {
 	refuse("unibusd backup")
 }
 
-// TestRollbackCrashAnywhere kills the daemon at some operation of a rollback,
-// with that operation done or not: when it is opened again KV counts and is
-// open, or the file counts and KV is shut; nothing is lost, and it can be done again.
+// TestRollbackCrashAnywhere kills the daemon at some operation of a rollback, with that
+// operation done or not. When it is opened again, KV counts and is open, or the file
+// counts and KV is shut. Nothing is lost, and the rollback can be run again.
 func TestRollbackCrashAnywhere(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
