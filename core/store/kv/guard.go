@@ -231,7 +231,7 @@ func (s *Store) unreadable(messages []message) error {
 		return nil
 	}
 	if newest, node := s.newestReadable(); needed > newest {
-		return core.Errorf(core.KindRefused, "nothing was written: %s runs an older release, which could not read the record %s and would deny what it stands for", node, messages[0].key).
+		return core.Errorf(core.KindRefused, "nothing was written: %s runs an older release, which could not read the record %s and would deny the access that it gives", node, messages[0].key).
 			WithOutcome(core.OutcomeNone).WithNext("upgrade %s first (docs/operations/upgrades.md), then repeat it", node)
 	}
 	return nil
