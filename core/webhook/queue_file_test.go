@@ -11,9 +11,9 @@ import (
 	"testing"
 )
 
-// TestUndeliveredIsKept: the next process sends messages that a receiver did not take before the last one
-// ended, once, in order and with the same delivery; the file has no address, and is deleted with the last
-// message.
+// TestUndeliveredIsKept: a receiver did not take some messages before the process ended. The next process
+// sends them, once, in order and with the same delivery. The file has no address, and is deleted with the
+// last message.
 func TestUndeliveredIsKept(t *testing.T) {
 	t.Parallel()
 	up := atomic.Bool{}
