@@ -134,9 +134,9 @@ type ChainHead struct {
 	Record seal.Hash  `json:"record"`
 }
 
-// StatementsRequest asks for the statements about a room's members from a number on; or,
-// with Upto, from the newest checkpoint on that is not after that number and not after the
-// members of the present epoch's record.
+// StatementsRequest asks for the statements about a room's members, from a number on. With
+// Upto it asks for those from the newest checkpoint on that is not after that number and
+// not after the members of the present epoch's record.
 type StatementsRequest struct {
 	Room string `json:"room"`
 	From uint64 `json:"from"`

@@ -101,8 +101,8 @@ func TestFoundAnew(t *testing.T) {
 	wantKind(t, "a plain room", err, core.KindRefused)
 }
 
-// TestInvitationsOfBefore: an invitation that is older than the founding is accepted by
-// nobody, also where the founding has not removed it, and a row that no statement leads to
+// TestInvitationsOfBefore: no user can accept an invitation that is older than the
+// founding, also where the founding has not removed it. A row that no statement leads to
 // is removed without a statement.
 func TestInvitationsOfBefore(t *testing.T) {
 	t.Parallel()

@@ -21,10 +21,10 @@ const (
 	InvitationWithdrawn InvitationState = "withdrawn" // by a member or a user-admin
 )
 
-// InvitationEvent is a hint to one user about invitations. To the invited it says that
-// the list of invitations is another one, and nothing of a room: all that may be known
-// of a pending room is in the list. To the inviter it says what became of an invitation
-// to a room whose members sign nothing; in other rooms their statements do.
+// InvitationEvent is a hint to one user about invitations. It tells the invited user
+// that the list of invitations has changed, and nothing of a room: the list has all
+// that may be known of a pending room. To the inviter it says what became of an
+// invitation to a room whose members sign nothing; in other rooms their statements do.
 type InvitationEvent struct {
 	V     int             `json:"v"`
 	Room  core.RoomID     `json:"room,omitempty"` // empty: read the list of invitations again

@@ -182,9 +182,9 @@ func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, err
 	return m, nil
 }
 
-// handOver has its one commit point in the room: from then on it has another
-// owner, and the roles in the two members' records are shown accordingly
-// whether they are written or not (roomRankOf).
+// handOver has its one commit point in the room. From then on the room has another
+// owner, and the roles in the two members' records are shown accordingly, whether they
+// are written or not (roomRankOf).
 func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, error) {
 	u, err := a.store.User(ctx, m.User)
 	if err != nil {

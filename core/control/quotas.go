@@ -20,10 +20,10 @@ type Quotas struct {
 	Bytes       int64 // of boxes, records and published keys that a user has stored in an hour through one node
 }
 
-// defaultQuotas are for a cluster of people and programs: a hundred answers that
-// are still awaited, rooms enough for a team's work, ten times the largest room
-// whose rekey was measured, a new key every six seconds, and boxes for seven
-// rekeys of a room of ten thousand (1.7 KB each) in an hour.
+// defaultQuotas are for a cluster of people and programs. They allow a hundred requests
+// without an answer yet, rooms enough for a team's work, and ten times the largest room
+// whose rekey was measured. They allow a new key every six seconds, and in an hour
+// boxes for seven rekeys of a room of ten thousand (1.7 KB each).
 func defaultQuotas() Quotas {
 	return Quotas{Invitations: 100, Rooms: 250, Members: 10_000, Rekeys: 600, Bytes: 128 << 20}
 }

@@ -79,9 +79,9 @@ func tooMany(user core.UserID) *core.Error {
 		WithNext("leave a room first; one of your own once you have archived it or handed it over")
 }
 
-// enterRoom puts a member in and takes it out again where others did the same
-// meanwhile and it is one too many: with more rooms than a session may have the
-// user would not be admitted at all.
+// enterRoom puts a member in, and takes it out again where concurrent joins make it one
+// too many. With more rooms than a session may have, the user would not be admitted at
+// all.
 func (s *Service) enterRoom(ctx context.Context, st core.Store, m core.Member) error {
 	if err := st.PutMember(ctx, m); err != nil {
 		return err

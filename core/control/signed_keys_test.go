@@ -54,7 +54,7 @@ func (w *world) sendRecord(by core.UserID, made seal.Rekeyed) error {
 }
 
 // TestKeysAreForTheSigned: a node keeps a box or a record only if the members' statements
-// lead to the user it is for and to the one who made it, and if the record names them.
+// lead to its user and to its maker, and if the record names them.
 func TestKeysAreForTheSigned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

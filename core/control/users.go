@@ -71,8 +71,9 @@ func (s *Service) userRevoke(ctx context.Context, a *actor, req userRequest) (an
 	return out, nil
 }
 
-// tellRooms announces in the user's rooms that they were revoked or have expired, so
-// that keys are due, or are active again, so that no client refuses their messages any longer.
+// tellRooms announces in the user's rooms that they were revoked or have expired, so that keys
+// are due. It also announces that they are active again, so that no client refuses their
+// messages any longer.
 func (s *Service) tellRooms(ctx context.Context, st core.Store, u core.User, by core.UserID) {
 	kind := EventMember
 	if !u.IsActive(s.cfg.Now()) {
