@@ -63,7 +63,7 @@ func CheckIgnored(all []Leftover, names []string) error {
 		}
 		err := Errorf(KindInvalid, "--ignore names %q, and the file has no such column or table beside its own", name)
 		if len(all) == 0 {
-			return err.WithNext("leave out --ignore: everything in the file is taken along")
+			return err.WithNext("leave out --ignore: everything in the file is migrated")
 		}
 		var have []string
 		for _, l := range all {
