@@ -19,10 +19,10 @@ import (
 	"unibus/core/nodetest"
 )
 
-// BenchmarkColdStart starts three processes from empty directories until every
-// bucket has three current replicas, and right after it three bare nats-servers
-// until five streams have them; both sides in turn, so that whatever else the
-// machine does falls on both. It prints medians and spreads.
+// BenchmarkColdStart starts three processes from empty directories until every bucket
+// has three current replicas. Right after it, it starts three bare nats-servers until
+// five streams have them. The sides alternate, so that other load of the machine falls
+// on both. It prints medians and spreads.
 //
 //	make bench   (or: go test -run '^$' -bench ColdStart -benchtime 10x ./cmd/unibusd)
 func BenchmarkColdStart(b *testing.B) {

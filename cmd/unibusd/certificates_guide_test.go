@@ -128,8 +128,8 @@ func awaitHealthy(t *testing.T, p *nodetest.Processes, bundle string) {
 	})
 }
 
-// checkOnlyNewCA asks the nodes themselves: clients that know the new CA alone are served, those
-// that know the old one are not, and no file of a node has the old CA of the routes.
+// checkOnlyNewCA asks the nodes themselves: clients that know the new CA alone are served, and
+// those that know the old one are not. No file of a node has the old CA of the routes.
 func checkOnlyNewCA(t *testing.T, p *nodetest.Processes, work string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

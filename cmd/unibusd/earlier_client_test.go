@@ -21,10 +21,10 @@ import (
 
 var earlierClient = flag.String("earlier-client", "", "a program with core/client of before members signed; `make compat` builds it")
 
-// TestEarlierClient: a program of before the members of a room signed takes part in one
-// whose members do: as somebody who is invited, and as the second program of a member. It is
-// told why it cannot, with a next step. It sends nothing in the clear, lets no ghost in, and
-// the room of the others stays as it is.
+// TestEarlierClient: a program from before signed membership takes part in a room whose
+// members sign, as an invited user, and as the second program of a member. It is told why it
+// cannot, with a next step. It sends nothing in the clear, lets no ghost in, and the room of
+// the others stays as it is.
 func TestEarlierClient(t *testing.T) {
 	if *earlierClient == "" {
 		t.Skip("no earlier client is given: make compat")

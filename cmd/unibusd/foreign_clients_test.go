@@ -41,8 +41,8 @@ type foreignKind struct {
 	start func(t *testing.T, as foreignLogin) foreignClient
 }
 
-// majorityLost is how long the clients meet a node that cannot decide: those that take
-// a refusal for final give up at the second, and all try again every two seconds.
+// majorityLost is how long the clients meet a node that cannot decide. Clients that
+// take a refusal as final give up at the second one; all try again every two seconds.
 // MAJORITY_LOST is another duration, for `make nemesis`.
 func majorityLost(t *testing.T) time.Duration {
 	t.Helper()
@@ -155,10 +155,11 @@ func startForeign(t *testing.T, cmd *exec.Cmd) foreignClient {
 	}}
 }
 
-// outages takes clients side by side through a control plane that one node of three has, a cutover, the loss of a
-// majority, a restart of all nodes and of one, a node that hangs, and a rollback. Each ends sessions, and they come
-// back by themselves. A proven refusal stays a refusal. An unknown key is refused by that word. A user who is revoked
-// while the client's node hangs is refused once the node goes on. One who is revoked in the end is refused, too.
+// outages takes clients side by side through each kind of outage: a control plane that one node of three has, a
+// cutover, the loss of a majority, a restart of all nodes and of one, a node that hangs, and a rollback. Each ends
+// sessions, and they come back by themselves. A proven refusal stays a refusal. An unknown key is refused by that
+// word. A user who is revoked while the client's node hangs is refused once the node goes on. One who is revoked in
+// the end is refused, too.
 func outages(t *testing.T, withoutMajority time.Duration, kinds ...foreignKind) {
 	t.Helper()
 	s := startOutages(t, kinds)

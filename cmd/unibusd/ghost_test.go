@@ -22,10 +22,10 @@ import (
 )
 
 // TestGhostGetsNothing: an encrypted room of ann and bob, on three nodes with the real
-// programs. Somebody tries to read in it: by an operator who makes a user-admin of the
-// ghost, by a user-admin, and by a node that writes the ghost into the rows, at last with
-// statements of its own. The ghost is given no box of any epoch, hears nothing that it
-// could open, and is read by nobody. The members' programs tell of it.
+// programs. An attacker tries to read in it: by an operator who makes a user-admin of the
+// ghost, by a user-admin, and by a node that writes the ghost into the rows, in the end
+// with statements of its own. The ghost is given no box of any epoch, hears nothing that
+// it could open, and is read by nobody. The members' programs tell of it.
 func TestGhostGetsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)

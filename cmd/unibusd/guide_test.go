@@ -105,9 +105,9 @@ func (o *operator) follow(args ...string) {
 	}
 }
 
-// do does what a step says. A node that no service manager runs is restarted here in the
-// way in which it is run here; so is one that a service manager runs only by name, because
-// the tests were started by one.
+// do does what a step says. A node without a service manager is restarted here as it runs
+// here. A node is under a service manager only by name, because such a manager started the
+// tests.
 func (o *operator) do(s guide.Step) {
 	o.t.Helper()
 	verb, rest, _ := strings.Cut(s.Title, " ")

@@ -14,8 +14,9 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestHostileFilesAreRefused gives the program a database with a program in it, wherever it
-// takes a file: it says so and ends, the file is as it was, and nothing is made of it.
+// TestHostileFilesAreRefused gives the program a database with a program in it, at each
+// place that takes a file. The program says so and ends, the file is unchanged, and no new
+// file is made of it.
 func TestHostileFilesAreRefused(t *testing.T) {
 	t.Parallel()
 	good := hostile.GenuineFile("version1")

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// BenchmarkIdle compares three nodes that serve a KV control plane, and that no client is
-// connected to, with three bare nats-servers that have as many replicated streams: the
-// processor time and the memory of each side's first process, in the same minute.
+// BenchmarkIdle compares three nodes that serve a KV control plane, without clients, with
+// three bare nats-servers that have as many replicated streams. It compares the processor
+// time and the memory of each side's first process, in the same minute.
 //
 //	make bench   (or: go test -run '^$' -bench Idle -benchtime 1x ./cmd/unibusd)
 func BenchmarkIdle(b *testing.B) {

@@ -17,9 +17,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestPausedNodeDropsItsLease stops a whole process for longer than its lease
-// holds and revokes a user meanwhile, who is at the door: connected before, and
-// with everything said that a client has to say while the process stands still.
+// TestPausedNodeDropsItsLease stops a whole process for longer than its lease holds,
+// and revokes a user meanwhile. The user's client is connected by then, and has sent
+// its whole login while the process stands still.
 //
 // When it goes on, the user's words are as near to it as its peers' are. Without
 // a lease it would let them in on what it knew. (A user who begins to knock only

@@ -27,9 +27,9 @@ const (
 // moveRows is how many rows BenchmarkMoveMemory moves.
 var moveRows = flag.Int("move-rows", 1_000_000, "rows that BenchmarkMoveMemory moves")
 
-// BenchmarkFence moves 200,000 rows, changes one in a thousand of them in the
-// file before the cutover, and prints for how long nothing could be changed, as
-// another process sees it: from the fence until KV serves. Asked for: under 2 s.
+// BenchmarkFence moves 200,000 rows, and changes one in a thousand of them in the file
+// before the cutover. It prints for how long another process could change nothing: from
+// the fence until KV serves. Asked for: under 2 s.
 //
 //	make bench   (or: go test -run '^$' -bench Fence -benchtime 3x ./cmd/unibusd)
 func BenchmarkFence(b *testing.B) {
@@ -138,9 +138,9 @@ func entered(st migrate.Status, s migrate.State) time.Time {
 	return time.Time{}
 }
 
-// BenchmarkMoveMemory moves a million rows from their backup to the cutover on
-// three nodes, and compares the source's peak of resident memory with that of the
-// other two, which hold the same rows and move nothing. Asked for: at most 64 MiB more.
+// BenchmarkMoveMemory moves a million rows from their backup to the cutover on three
+// nodes. It compares the source's peak of resident memory with that of the other two,
+// which hold the same rows and move nothing. Asked for: at most 64 MiB more.
 //
 //	make bench   (or: go test -run '^$' -bench MoveMemory -benchtime 1x ./cmd/unibusd)
 func BenchmarkMoveMemory(b *testing.B) {

@@ -164,7 +164,7 @@ func nodeReplaceCommand() *cobra.Command {
 }
 
 // replaceNode adds a node, waits until it is a member and holds the replicas of the lost
-// one, and removes that last: until then the new node may fail, and nothing is worse. Each
+// one, and removes the lost one last: until then the new node may fail without harm. Each
 // step that was done before is left out, so that the same call completes an interrupted one.
 func replaceNode(ctx context.Context, cl *admin.Client, old, next string, say func(...any)) (admin.NodeChanged, error) {
 	out := admin.NodeChanged{}

@@ -12,8 +12,8 @@ import (
 )
 
 // BenchmarkReplicatedPublish compares one message to a replicated stream of three bare
-// nats-servers with one Put to three members of etcd, with 1 and with 32 writers on one
-// connection: both synced on a majority. It is the bound of BenchmarkUserWrites, whose
+// nats-servers with one Put to three members of etcd, both synced on a majority. It has
+// 1 and 32 writers on one connection. It is the bound of BenchmarkUserWrites, whose
 // users are three such messages one after the other.
 //
 //	make bench   (or: go test -run '^$' -bench ReplicatedPublish -benchtime 10x ./cmd/unibusd)

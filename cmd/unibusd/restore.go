@@ -78,7 +78,7 @@ func restoreClusterCommand() *cobra.Command {
 	var n network
 	var from, identity string
 	var want backup.Expect
-	c := n.command("cluster", "Fill a new and empty cluster with a backup; nobody is admitted before it is whole", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
+	c := n.command("cluster", "Fill a new and empty cluster with a backup; no user is admitted before it is complete", nil, func(ctx context.Context, c *cobra.Command, cl *admin.Client, _ []string) error {
 		if want.Signer != "" {
 			if _, err := backup.ParseSigner(want.Signer); err != nil {
 				return err

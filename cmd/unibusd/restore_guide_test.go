@@ -36,9 +36,9 @@ type restorePage struct {
 	env  []string
 }
 
-// TestRestoreGuide plays the commands of the guide as they stand, as root: a backup that
-// only root can read, users who were denied after it by operators and by a user-admin, and
-// a service with a user of its own. Exactly those users are denied again.
+// TestRestoreGuide plays the commands of the guide as they stand, as root. The backup can
+// be read by root alone, operators and a user-admin denied users after it, and the service
+// has a user of its own. Exactly those users are denied again.
 func TestRestoreGuide(t *testing.T) {
 	t.Parallel()
 	nodetest.SkipShort(t)

@@ -33,8 +33,8 @@ func listedRooms(t *testing.T, n int) core.Snapshot {
 	return s
 }
 
-// TestRoomListOfAllPages: the real command prints every room once, in the order and of the query
-// that it is asked for, as lines and as JSON, and refuses what makes no sense before it connects.
+// TestRoomListOfAllPages: the real command prints every room of the query once, in the requested
+// order, as lines and as JSON. It refuses a senseless query before it connects.
 func TestRoomListOfAllPages(t *testing.T) {
 	t.Parallel()
 	nodetest.SkipShort(t)

@@ -22,10 +22,10 @@ import (
 	"unibus/core/seal"
 )
 
-// The story of the rooms in docs/go-client.md, told with the real programs and the SDK: three
-// nodes that enforce, four users, two rooms, invitations that are accepted after their
-// safety numbers were compared, a node that is killed, a removal, one who joins late, a
-// revocation.
+// The story of the rooms in docs/go-client.md, with the real programs and the SDK: three
+// nodes under enforce, four users, two rooms. Invitations are accepted after their safety
+// numbers were compared; a node is killed, a member is removed, one joins late, and one is
+// revoked.
 //
 //	go test -run TestRoomsStory -v ./cmd/unibusd
 func TestRoomsStory(t *testing.T) {

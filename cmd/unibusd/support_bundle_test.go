@@ -25,8 +25,9 @@ import (
 	"unibus/core/nodetest"
 )
 
-// TestSupportBundle: of a cluster whose store, log and requests hold secrets and names, a
-// bundle shows none; without a quorum it is made all the same, and says what it lacks.
+// TestSupportBundle: the store, log and requests of a cluster hold secrets and names, and
+// a bundle shows none. It is also made without a quorum, and then names the parts that it
+// lacks.
 func TestSupportBundle(t *testing.T) {
 	t.Parallel()
 	secrets := clitest.Secrets(plantedSeed(t))

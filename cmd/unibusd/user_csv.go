@@ -143,7 +143,7 @@ func readRows(table *csv.Reader, columns []string, faults *rowFaults, now time.T
 			continue
 		}
 		if first := lines[row.user.ID]; first > 0 {
-			faults.add(line, "%s stands in line %d already", row.user.ID, first)
+			faults.add(line, "%s is in line %d already", row.user.ID, first)
 			continue
 		}
 		row.line, lines[row.user.ID] = line, line

@@ -39,7 +39,7 @@ func TestImportRefuses(t *testing.T) {
 		"user,name,name\n":       "f.csv:1: it has the column name twice",
 		"user\nUX\n" + a + "\n":  `f.csv:2: "UX" is not a user's public nkey`,
 		"user,name\n" + a + "\n": "f.csv:2: it has 1 cells, and 2 columns are named",
-		"user\n" + a + "\n" + b + "\n" + strings.ToLower(a) + "\n": "f.csv:4: " + a + " stands in line 2 already",
+		"user\n" + a + "\n" + b + "\n" + strings.ToLower(a) + "\n": "f.csv:4: " + a + " is in line 2 already",
 		"user,role\n" + a + ",king\n":                              `f.csv:2: "king" is not a role`,
 		"user,status\n" + a + ",asleep\n":                          "f.csv:2: \"asleep\" is no",
 		"user,ends\n" + a + ",90d\n":                               "f.csv:2: \"90d\" is no end",

@@ -21,7 +21,7 @@ import (
 	"unibus/core/nodetest"
 )
 
-// BenchmarkUserWrites adds users by the operators' protocol on three nodes, and puts keys
+// BenchmarkUserWrites adds users by the operators' protocol on three nodes. It puts keys
 // of the same size into three members of etcd, with 1 and with 32 writers on one
 // connection. Both sync each write on a majority; both take turns, so that whatever else
 // the machine does falls on both. It needs etcd (Debian: etcd-server).
