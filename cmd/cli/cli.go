@@ -1,6 +1,6 @@
-// Package cli holds what the two programs share at their command line: how an
-// error reaches a person or a script, the exit codes, and the flags that say
-// which cluster to talk to and as whom.
+// Package cli holds the shared command line of the two programs: how an error reaches a
+// person or a script, the exit codes, and the flags that select the cluster and the
+// identity.
 package cli
 
 import (
@@ -157,8 +157,7 @@ func (s Silent) Error() string { return s.Err.Error() }
 func (s Silent) Unwrap() error { return s.Err }
 
 // usage turns cobra's own errors (an unknown command, a wrong number of arguments) into
-// KindInvalid: everything that our commands return has a kind already, and so has what the
-// streams of the process return.
+// KindInvalid. Errors of our commands and of the process's streams have a kind already.
 func usage(root *cobra.Command, err error) error {
 	var known *core.Error
 	if err == nil || errors.As(err, &known) {

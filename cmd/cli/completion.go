@@ -28,9 +28,10 @@ func OneOf(words ...string) Values {
 // completionTime bounds how long the shell waits for a node.
 const completionTime = 2 * time.Second
 
-// Asked offers what a node answers. Without flags that say which cluster, with a seed that
-// a passphrase protects, or before the cluster's key is known, it offers nothing: a shell
-// that completes a word asks the person nothing, and trusts no cluster for the first time.
+// Asked offers what a node answers. It offers nothing without flags that select the
+// cluster, with a seed that a passphrase protects, or before the cluster's key is known. A
+// shell that completes a word asks the person nothing, and trusts no cluster for the first
+// time.
 func Asked(ask func(ctx context.Context, cl *admin.Client) ([]string, error)) Values {
 	return func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		conn := connectionOf(c.Flags())

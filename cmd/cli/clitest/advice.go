@@ -17,9 +17,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Parse says why the program of root would not run a command line as it stands: an
-// unknown command or flag, a missing argument or required flag, a value that is none.
-// The tree keeps what it parsed: give each call a new one.
+// Parse returns the reason why the program of root would refuse a command line: an
+// unknown command or flag, a missing argument or required flag, an invalid value. The
+// tree keeps what it parsed: give each call a new one.
 func Parse(root *cobra.Command, line string) error {
 	words := shellWords(line)
 	if len(words) == 0 || strings.TrimPrefix(words[0], "bin/") != root.Name() {
@@ -91,8 +91,8 @@ func mentioned(word string) bool {
 }
 
 // NextSteps are the texts that the program's code gives to WithNext and the Next of a
-// finding, and every text with a command of ours of which a next step may be built, by
-// their place, with a value in the place of each verb of a format.
+// finding, by their place. Every text with a command of ours of which a next step may
+// be built is among them. Each verb of a format is replaced by a value.
 func NextSteps(t *testing.T, top string) map[string]string {
 	t.Helper()
 	out := map[string]string{}

@@ -42,8 +42,8 @@ func skipped(dir string) bool {
 	return dir == "testdata" || dir == "bin" || dir == "dist" || strings.HasPrefix(dir, ".") && dir != ".github"
 }
 
-// Named fails the test for every command line of the documents that root, named as
-// the program is, would not take: an unknown command, or a flag that it has not.
+// Named fails the test for every command line of the documents that the program of root
+// would refuse: an unknown command or flag.
 func Named(t *testing.T, top string, root *cobra.Command) {
 	t.Helper()
 	for _, file := range Documents(t, top) {
@@ -79,9 +79,9 @@ func Faults(text string, root *cobra.Command) []string {
 // ends says whether a word ends a command of a shell.
 func ends(word string) bool { return slices.Contains([]string{"|", "&", "&&", "||", ";"}, word) }
 
-// within says whether a program's name behind these words is only an argument: of
-// `systemctl enable unibusd`, of `install …`, but not of `runuser -u unibus -- unibusd`
-// or behind a variable that is set for it.
+// within says whether a program's name behind these words is only an argument. It is
+// one in `systemctl enable unibusd` and `install …`, but not in `runuser -u unibus --
+// unibusd` or behind a variable assignment.
 func within(before []string) bool {
 	if len(before) == 0 {
 		return false
@@ -155,8 +155,8 @@ var (
 	inline = regexp.MustCompile("`([^`]+)`")
 )
 
-// Lines are the lines of a document's code, inline and fenced: whole where they go
-// on behind a backslash, without what a shell takes for a comment, and with a blank before a semicolon.
+// Lines are the lines of a document's code, inline and fenced. A line that ends with a backslash is
+// joined with the next one, a shell comment is dropped, and a semicolon gets a blank before it.
 func Lines(text string) []string {
 	var out []string
 	for _, m := range fence.FindAllStringSubmatch(text, -1) {

@@ -17,8 +17,8 @@ import (
 // cluster-listen and a value to be typed.
 var plainWord = regexp.MustCompile(`^[A-Za-z][a-z']*[:,;]?$`)
 
-// HelpFaults lists what the help of a program would show otherwise than it is written, and
-// commands without examples or with one that the program would not run. print is cli.PrintHelp.
+// HelpFaults lists texts that a program's help would not show as they are written, and commands
+// without an example or with one that the program would refuse. print is cli.PrintHelp.
 func HelpFaults(t *testing.T, new func() *cobra.Command, print func(w io.Writer, c *cobra.Command, width int)) []string {
 	t.Helper()
 	var out []string

@@ -111,9 +111,9 @@ func every(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// calls plants secrets in each flag and in each argument of a command: two kinds in
-// its own, one in the flags that say which cluster, which are the same code in every
-// command, and one in one mistake. The kinds take turns, so that all of them come everywhere.
+// calls plants secrets in each flag and in each argument of a command: two kinds in its own.
+// Flags that select the cluster are the same code in every command, so one gets one secret,
+// and one mistake gets one. The kinds take turns, so that all of them come everywhere.
 func (cfg PlantedConfig) calls(c *cobra.Command, turn int, secrets []Secret) []call {
 	var out []call
 	words := strings.Fields(c.Use)[1:]
