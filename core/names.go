@@ -46,7 +46,7 @@ func checkEdges(name string) error {
 	case strings.TrimFunc(name, isBlank) == "":
 		return Errorf(KindInvalid, "the name %s has nothing that can be seen", QuoteText(name)).WithNext("give a name, or leave it out")
 	case strings.TrimFunc(name, isBlank) != name:
-		return Errorf(KindInvalid, "the name %s begins or ends with a blank, which is not visible", QuoteText(name)).WithNext("give it without them")
+		return Errorf(KindInvalid, "the name %s has blanks around it, which are not visible", QuoteText(name)).WithNext("give it without them")
 	case unicode.Is(unicode.M, first):
 		return Errorf(KindInvalid, "the name %s begins with %U, a mark that belongs to a letter before it", QuoteText(name), first).
 			WithNext("begin the name with a letter")
