@@ -14,7 +14,7 @@ import (
 )
 
 // ownerFile names the cluster and node that own a data directory. It is written before
-// the first clustered start: JetStream's own files do not say whether a server on its
+// the first clustered start. JetStream's own files do not say whether a server on its
 // own made a stream, and such streams are lost when it joins a cluster.
 const ownerFile = "cluster.json"
 

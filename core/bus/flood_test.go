@@ -88,8 +88,8 @@ func waitClosed(c net.Conn, stop <-chan struct{}) {
 	}
 }
 
-// TestSocketsWithoutCredentialsTakeNoSlots: sockets that are silent, or stop in the
-// middle of the handshake, and reconnect as fast as they are closed, keep neither
+// TestSocketsWithoutCredentialsTakeNoSlots: sockets are silent, or stop in the middle
+// of the handshake, and reconnect as fast as they are closed. They keep neither
 // operators nor users out, from one address or from several.
 func TestSocketsWithoutCredentialsTakeNoSlots(t *testing.T) {
 	t.Parallel()
@@ -203,10 +203,10 @@ func isTimeout(err error) bool {
 	return ok && ne.Timeout()
 }
 
-// BenchmarkOperatorsUnderFlood measures how long an operator waits for a
-// connection at the default limits while another process holds more sockets
-// without credentials than there are connections, and opens one again as soon as
-// the server closes it. Both processes need 20,000 open files.
+// BenchmarkOperatorsUnderFlood measures how long an operator waits for a connection at
+// the default limits. Meanwhile another process holds more sockets without credentials
+// than there are connections, and opens one again as soon as the server closes it. Both
+// processes need 20,000 open files.
 //
 //	go test -run '^$' -bench OperatorsUnderFlood -benchtime 200x ./core/bus
 func BenchmarkOperatorsUnderFlood(b *testing.B) {

@@ -13,8 +13,9 @@ import (
 	"unibus/core/keys"
 )
 
-// TestNameCheckTellsOtherClusters: a server at an address of --routes that has another CA, belongs to
-// another cluster, or is no node at all keeps no node from starting, and is named in its log.
+// TestNameCheckTellsOtherClusters: a server at an address of --routes may have another CA, belong to
+// another cluster, or be no node at all. It keeps no node from starting, and is named in the node's
+// log.
 func TestNameCheckTellsOtherClusters(t *testing.T) {
 	t.Parallel()
 	r, stranger := newFixture(t, core.BusAuthEnforce), newFixture(t, core.BusAuthEnforce)

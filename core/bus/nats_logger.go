@@ -86,9 +86,9 @@ func (l *natsLogger) isToOldRoute(line string) bool {
 	})
 }
 
-// SetOldRoutes names the addresses of --routes at which no node is any more. nats-server tries
-// them for as long as it runs, and has no call that ends it: ReloadOptions would remove the
-// accounts of identities and check every session again. So the log leaves these lines out.
+// SetOldRoutes names the addresses of --routes without a node. nats-server tries them for as
+// long as it runs, and has no call that ends it: ReloadOptions would remove the accounts of
+// identities and check every session again. So the log leaves these lines out.
 func (s *Server) SetOldRoutes(addrs []string) {
 	before := s.oldRoutes.Swap(&addrs)
 	for _, addr := range addrs {

@@ -39,7 +39,8 @@ type RouteProbe struct {
 
 // ProbeRoutes tries every address of --routes and those of others, all at the same time.
 // nats-server opens its routes by itself, and only logs why it cannot: a probe goes the same
-// way, and says. A certificate need not be for the address of one of the others.
+// way, and returns the reason. A certificate need not be for the address of one of the
+// others.
 func (s *Server) ProbeRoutes(ctx context.Context, others ...string) []RouteProbe {
 	c := s.cfg.Cluster
 	if c == nil || s.running() == nil {
