@@ -120,9 +120,9 @@ func createdWithin(d time.Duration, rs []report, now time.Time) bool {
 	return slices.ContainsFunc(rs, func(r report) bool { return !r.stream.Created.IsZero() && now.Sub(r.stream.Created) < d })
 }
 
-// lossOf compares what a bucket without a leader had to what is left of it. nil where this
-// node saw no leader, or no node that answers lists the stream: a server that was started
-// again lists none before there is a meta leader.
+// lossOf compares the operations that a bucket without a leader had with those that are
+// left. It is nil where this node saw no leader, or no node that answers lists the stream:
+// a server that was started again lists none before there is a meta leader.
 func (m *observations) lossOf(b Bucket, rs []report) *SeqLoss {
 	var left *SeqLoss
 	for _, r := range rs {

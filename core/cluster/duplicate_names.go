@@ -100,8 +100,8 @@ func (m *observations) hearRun(i Info) {
 	m.runs[i.ID] = i
 }
 
-// isOtherRun is true for a server that has the name of a node that another server has, and
-// that answers: the first one stays the node, so that the picture of it does not swing.
+// isOtherRun is true for a server that answers and has the name of a node that another
+// server has. The first one stays the node, so that the node's state does not alternate.
 func (m *observations) isOtherRun(name, id string, now time.Time) bool {
 	n := m.nodes[name]
 	return n != nil && m.duplicates[name] && id != "" && n.server.ID != "" && n.server.ID != id && now.Sub(n.heard) <= m.cfg.lost

@@ -6,8 +6,8 @@ import (
 )
 
 // EvacuationPending says what is left until a node that is down can be removed without
-// loss: no replica is on it that a spare node could hold, and every replica of the nodes
-// that answer is current. "" if nothing is left.
+// loss. Then it has no replica that a spare node could hold, and every replica of the
+// nodes that answer is current. "" if nothing is left.
 func EvacuationPending(v View, name string) string {
 	for _, b := range v.AllBuckets() {
 		switch {

@@ -64,8 +64,9 @@ func judgeFounding(v View) []Finding {
 	return []Finding{{level, "meta", text, strings.Join(next, "; ")}}
 }
 
-// unacceptedRoutes are those of the looking node that say more than that no process
-// listens: the missing node may be up, with a fault of its configuration or of the network.
+// unacceptedRoutes are those of the looking node where a process listens and something else
+// is wrong: the missing node may be up, with a fault of its configuration or of the
+// network.
 func (v View) unacceptedRoutes() []silence {
 	n, _ := v.node(v.From)
 	if n.Info == nil {

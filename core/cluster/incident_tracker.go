@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// joinTime is how long after its beginning an Incident takes a further lost node, or finds
-	// that a lost node is its cause: a group may notice before the node counts as lost.
+	// joinTime is how long after its beginning an Incident takes a further lost node, or takes
+	// a lost node as its cause: a group may notice before the node counts as lost.
 	joinTime = electionTime
 	// recentTime is how long a line is kept that an Incident which begins now may have begun with.
 	recentTime = 5 * time.Second

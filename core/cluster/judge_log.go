@@ -112,7 +112,7 @@ func logCommand(n Node) string {
 }
 
 // hasRouteFault is true of a node that cannot open a route, or to which none can be opened,
-// or where that was so a moment ago: lines of before are still reported.
+// now or a moment ago: earlier lines are still reported.
 func (v View) hasRouteFault(n Node, now time.Time) bool {
 	for _, other := range v.Nodes {
 		for _, u := range other.Unheard {

@@ -8,8 +8,8 @@ import (
 	"unibus/core"
 )
 
-// TestLineIsOverWithItsCause: a line that is repeated is no finding once what it is about has
-// ended, where the routes and the groups say so; it is one while it comes all the same.
+// TestLineIsOverWithItsCause: a repeated line is no finding once its cause has ended, by the
+// routes and the groups. It is one again if the line comes all the same.
 func TestLineIsOverWithItsCause(t *testing.T) {
 	t.Parallel()
 	const route = "10.0.0.3:6222 - rid:7 - TLS route handshake error: x509: certificate has expired"

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// judgeRescue is about a rescue under way, and about a node that needs one: where it returns
-// a finding, that stands in the place of what is said of the meta group otherwise.
+// judgeRescue is about a rescue under way, and about a node that needs one. A finding that
+// it returns replaces the usual ones of the meta group.
 func judgeRescue(v View, now time.Time) []Finding {
 	m, fenced := v.Meta, v.Fenced()
 	switch {

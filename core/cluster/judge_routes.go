@@ -215,7 +215,7 @@ func (v View) reviveAdvice(nodes []string, which string) string {
 }
 
 // ownFaultAdvice is for a node that reaches no other host, or refuses the certificate of each:
-// it is more likely that the fault is its own than that all others have the same.
+// the fault is more likely its own than that of all others.
 func (v View) ownFaultAdvice(groups []silence) string {
 	nodes := 0
 	all := func(faults ...core.RouteFault) bool {

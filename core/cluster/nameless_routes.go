@@ -23,8 +23,8 @@ func (v View) namelessRoutes() []Route {
 	return slices.DeleteFunc(slices.Clone(n.Info.Routes), func(r Route) bool { return r.Node != "" || r.Fault == "" || reported(r) })
 }
 
-// namelessSilences are the causes of nodes of which no report says why they are silent, by
-// the routes without a node: nil where these are not as many as such nodes.
+// namelessSilences are the causes of silent nodes for which no report gives one, by the
+// routes without a node. It is nil where their numbers differ.
 func (v View) namelessSilences(names []string) []silence {
 	unexplained := slices.DeleteFunc(v.silent(), func(name string) bool {
 		n, _ := v.node(name)

@@ -7,7 +7,7 @@ import (
 )
 
 // TestNewStreamElectsItsFirstLeader: an internal stream that was created just now leaves the
-// verdict as it is, and one that has no leader ten seconds later, or lost the one it had, does not.
+// verdict as it is. One that has no leader ten seconds later, or lost the one it had, changes it.
 func TestNewStreamElectsItsFirstLeader(t *testing.T) {
 	t.Parallel()
 	f, clock := &fake{}, noon

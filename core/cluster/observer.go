@@ -65,7 +65,7 @@ const (
 	// stragglerWait is how long an observation waits for nodes that were silent at
 	// the last one, once all others have answered.
 	stragglerWait = 80 * time.Millisecond
-	// nextDeadlines is how long Next waits, in deadlines of an observation: the one that runs
+	// nextDeadlines is how long Next waits, in deadlines of an observation. The one that runs
 	// now ends first, then one more, on a machine that is busy because nodes were just lost.
 	nextDeadlines = 10
 	// freshFor is how old a View may be for Fresh.

@@ -5,7 +5,7 @@ import (
 )
 
 // NewestReadable is the highest version of a row that every node of the View can read, as
-// far as it ever said, and the node that reads no newer one. name is "" without nodes.
+// far as it ever said, and the node that limits it. name is "" without nodes.
 func NewestReadable(v View) (version int, name string) {
 	version = core.ProtocolVersion
 	for _, n := range v.Nodes {

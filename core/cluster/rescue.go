@@ -66,8 +66,8 @@ func FenceUnsafe(v View, name string) error {
 	return v.listensStill(name)
 }
 
-// fenceAfter is how long a node must be silent: each node that is left has tried its addresses
-// by then, every two seconds and for three, and knows what listens there.
+// fenceAfter is how long a node must be silent. By then each node that is left has tried its
+// addresses, every two seconds and for three, and knows which process listens there.
 const fenceAfter = 10 * time.Second
 
 // silence is how long every node that is left has watched a node be silent.
