@@ -16,9 +16,9 @@ import (
 )
 
 // BenchmarkScheduledBackup has three nodes migrate a file, and then make a scheduled backup of
-// the buckets. backup is from the request to the record, so with the rehearsal; restore is
-// that of the file that was made. Both are compared with the copy of the migration, of the
-// same rows on the same nodes.
+// the buckets. backup is the time from the request to the record, with the rehearsal; restore
+// is that of the file. Both are compared with the copy of the migration, of the same rows on
+// the same nodes.
 func BenchmarkScheduledBackup(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "seed.db")
 	nodetest.Seed(b, path, nodetest.SampleRows(b, *copyRows))

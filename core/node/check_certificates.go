@@ -45,8 +45,8 @@ func newCheckedCert(c checkedCert, keyFile string) (checkedCert, *tls.Certificat
 	return c, pair, nil
 }
 
-// checkTLS reads what clients are shown, and checks it as they would, as far as it can be known
-// here: the authority that they trust is in none of the node's files.
+// checkTLS reads the certificates that clients are shown, and checks them as clients would. It
+// cannot know all: none of the node's files has the authority that clients trust.
 func checkTLS(cfg config.Node, now time.Time) (warnings []string, err error) {
 	if cfg.TLSCert == "" {
 		return nil, nil

@@ -11,9 +11,9 @@ import (
 )
 
 // Evacuate implements the membership of core/admin. It does not wait for the copies: they take as long
-// as the buckets are large, and the caller sees them in the status. A replica of a node that
-// is down is replaced at once, as a removal would do it: a group that grew first would need
-// the new node's vote while that is still copying.
+// as the buckets are large, and the caller sees them in the status. A replica of a node that is down
+// is replaced at once, as a removal would do it. If the group grew first, it would need the new node's
+// vote while that node still copies.
 func (m nodeMembership) Evacuate(ctx context.Context, _ core.Operator, name string) (admin.Done, error) {
 	m.n.changingNodes.Lock()
 	defer m.n.changingNodes.Unlock()

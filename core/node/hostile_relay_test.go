@@ -248,8 +248,8 @@ func forger(t *testing.T, addr string) (url string, asked func() []string) {
 }
 
 // TestNothingIsSentWithoutAProof: a client that knows the cluster's key sends nothing to a
-// server that does not prove it, and believes nothing from it, also if the server takes the
-// connection over later.
+// server that does not prove it, and believes nothing from it. That holds also if the
+// server takes the connection over later.
 func TestNothingIsSentWithoutAProof(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Nodes: 1})

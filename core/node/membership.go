@@ -51,8 +51,9 @@ func (m *membership) checkSpaceToAdd(node string, configured []string) error {
 	return nil
 }
 
-// errMembershipFull has a next step without which the list only grows: a list that one node
-// forgets it learns again from the others, so that all of them forget it at the same time.
+// errMembershipFull has a next step without which the list only grows. A node that forgets
+// its list learns it again from the others, so all of them have to forget it at the same
+// time.
 func errMembershipFull() error {
 	return core.Errorf(core.KindRefused, "a cluster remembers %d nodes, those that it has and those that were added and removed, and no more", maxNodeRecords).
 		WithNext("set nodes = [\"n1\", …] on every node to the nodes that the cluster has now, stop all of them, move %s in each data directory aside, and start them", membershipFile)
