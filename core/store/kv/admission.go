@@ -9,10 +9,10 @@ import (
 )
 
 // Admit returns a user's status and rooms: see core.Store. Both rest on the same
-// barriers of users and members while they are younger than 3 s, and on fresh
-// ones otherwise, so that not every connection waits for a quorum. Under core.AsOf they
-// rest on barriers that were sent since then: a user who was added a moment ago may not
-// have reached this node while the lease holds, and a denial is final to many clients.
+// barriers of users and members while they are younger than 3 s, and on fresh ones
+// otherwise, so that not every connection waits for a quorum. Under core.AsOf they rest
+// on barriers that were sent since then. A user who was added a moment ago may not have
+// reached this node while the lease holds, and a denial is final to many clients.
 func (s *Store) Admit(ctx context.Context, id core.UserID) (core.Admission, error) {
 	if _, fresh := core.AsOfTime(ctx); fresh {
 		if err := s.renewTogether(ctx); err != nil {

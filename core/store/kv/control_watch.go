@@ -14,20 +14,18 @@ import (
 // watchPoll is how often the leader is asked although no write was heard of.
 const watchPoll = time.Second
 
-// rereadDelays are the times after a write was heard of at which the leader is
-// asked: a write is heard of when it is sent, and can be read when it is
-// committed.
+// rereadDelays are the delays after news of a write at which the leader is asked. The
+// node hears of a write when it is sent, and can read it when it is committed.
 func rereadDelays() []time.Duration {
 	return []time.Duration{2 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
 }
 
-// Watch calls f with the control records as they are, and again after every
-// change, until ctx ends; then it returns nil. A missing record is nil. Calls come
-// one at a time; of changes in quick succession f may see only the last. Watch
-// does not rely on a consumer, which would die with the node that it lives on: it
-// listens for the writes themselves and asks the stream's leader, and does so
-// every second in any case, or every five where the node's own replica has nothing new.
-// Without a leader it goes on asking.
+// Watch calls f with the control records as they are, and again after every change,
+// until ctx ends; then it returns nil. A missing record is nil. Calls come one at a
+// time; of changes in quick succession f may see only the last. Watch does not rely on
+// a consumer, which would die with its node. It listens for the writes themselves and
+// asks the stream's leader. It also asks every second, or every five where the node's
+// own replica has nothing new. Without a leader it goes on asking.
 func (k *Control) Watch(ctx context.Context, f func(authority *core.Authority, migration []byte)) error {
 	heard := make(chan struct{}, 1)
 	sub, err := k.api.Conn.Subscribe(subjectOf(ControlBucket, ">"), func(*nats.Msg) {

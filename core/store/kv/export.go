@@ -22,10 +22,10 @@ import (
 // the writes are held (see holdWrites) for the moment that it takes to read what
 // came meanwhile. During a migration nobody writes, and nothing is held.
 //
-// Of room_keys come those that led to the room's rec. The rows of rekeys under way,
-// and those of lost ones, are left out. If a
-// record is missing, nothing leads to the epochs before it; of those come the keys of
-// each epoch that has one rec only, so that a file that was migrated so comes back whole.
+// Of room_keys come those that led to the room's rec. The rows of rekeys under way, and
+// those of lost ones, are left out. If a record is missing, nothing leads to the epochs
+// before it. Of those, an export has the keys of each epoch that has one rec only, so
+// that a file that was migrated so comes back whole.
 //
 // A leader leaves out what it cannot read on its disk, without an error: an export
 // of fewer keys than the leader counts is KindFailed.

@@ -29,8 +29,8 @@ const (
 	pullPoll = 50 * time.Millisecond
 
 	// scanPatience is how many times the limit of an operation a reader of a whole
-	// table may get nothing: five tables of three replicas are read at once, and
-	// take all that the machines have.
+	// table may wait without data. Five tables of three replicas are read at once, and
+	// use all of the machines' capacity.
 	scanPatience = 5
 
 	// quietBudget is for a bucket to stand still, where a scan ends at one revision.

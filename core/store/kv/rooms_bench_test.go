@@ -26,10 +26,10 @@ const (
 )
 
 // BenchmarkRoomsAndInvitations has users make rooms and invite somebody over the
-// control service of three nodes: signed, let through once, decided by proven
-// reads. Beside it the same records are written with the client library and
-// nothing else, each under the guard of its bucket and one at a time in a bucket,
-// as the server allows no more: a room, two members and their two index entries.
+// control service of three nodes: signed, let through once, decided by proven reads.
+// Beside it the same records are written with the client library alone: a room, two
+// members and their two index entries. Each is written under the guard of its bucket
+// and one at a time in a bucket, because the server allows no more.
 func BenchmarkRoomsAndInvitations(b *testing.B) {
 	for _, callers := range []int{1, controlCallers} {
 		b.Run(fmt.Sprintf("callers-%d", callers), func(b *testing.B) { roomsAndInvitations(b, callers) })

@@ -184,10 +184,10 @@ func (s *Store) Keys(ctx context.Context, t core.Table) iter.Seq2[core.Row, erro
 	}
 }
 
-// fewRows reads a nearly empty bucket, as a migration finds it, message by
-// message. A consumer would cost the meta group synced writes, and most of a
-// second where five are made at once. few is false where the bucket has to be read
-// otherwise: it has many keys, is written meanwhile, or not all of it was shown.
+// fewRows reads a nearly empty bucket, as a migration finds it, message by message. A
+// consumer would cost the meta group synced writes, and most of a second where five are
+// made at once. few is false where the bucket has to be read otherwise: it has many
+// keys, is written meanwhile, or was not shown whole.
 func (s *Store) fewRows(ctx context.Context, t core.Table) (rows []core.Row, few bool, err error) {
 	ctx, cancel, err := s.bound(ctx)
 	if err != nil {

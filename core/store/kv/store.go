@@ -37,9 +37,9 @@ type Config struct {
 	// OnAlarm is told of damage that an operator has to know of: the records concerned
 	// are denied from now on. nil: no calls.
 	OnAlarm func(*core.Error)
-	// OnWrite is asked before each write of users' records that a caller's change makes, and
-	// not the store's own repair of the index, with the bucket and the first key; its error is
-	// the write's, and nothing is sent. For tests that stop at every write. nil: nothing is refused.
+	// OnWrite is called with the bucket and the first key before each write of users' records for a
+	// caller's change, but not for the store's own repair of the index. Its error is the write's,
+	// and nothing is sent. For tests that stop at every write. nil: nothing is refused.
 	OnWrite func(bucket, key string) error
 	// NewestReadable is the highest version of a row that every node can read, and a node
 	// that reads no newer one. Newer rows are not written: that node would deny what they

@@ -7,8 +7,8 @@ import (
 	"unibus/core"
 )
 
-// tableExport is one table on its way into an export: it is read as it is, then what was
-// written meanwhile, and at last what came until the writes were held.
+// tableExport is one table in an export. It reads the table as it is, then the writes
+// since, and at last those that came until the writes were held.
 type tableExport struct {
 	store    *Store
 	table    core.Table

@@ -27,8 +27,8 @@ func (b *unfinishedBatch) seq() uint64 {
 }
 
 // take applies a message, or keeps it until its batch is whole. Messages of a batch are
-// neighbors in the stream, so one of another batch ends it too: then a later message had
-// the last key, and that of the batch is gone. The caller holds owner.mu.
+// neighbors in the stream, so one of another batch ends it too. Then a later message had
+// the last key, and that of the batch is lost. The caller holds owner.mu.
 func (n *watch) take(d decodedMessage) {
 	id := d.header.Get(hdrBatchID)
 	if id != n.batch.id {

@@ -11,11 +11,11 @@ import (
 	"unibus/core"
 )
 
-// The log of changes is a table that triggers fill, so that a process of an
-// older binary fills it too. It keeps the KV keys of what was changed, both
-// those from before and those from after: once each, so that it grows with the
-// number of changed rows and not with that of changes. A row that an INSERT OR
-// REPLACE deletes without a trigger of its own is logged before that happens.
+// The log of changes is a table that triggers fill, so that a process of an older
+// binary fills it too. It keeps the KV keys of changed rows, both those from before and
+// those from after: once each, so that it grows with the number of changed rows and not
+// with that of changes. A row that an INSERT OR REPLACE deletes without a trigger of
+// its own is logged before that happens.
 
 const (
 	changesTable  = "_unibus_changes"

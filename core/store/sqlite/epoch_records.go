@@ -7,9 +7,9 @@ import (
 	"unibus/core"
 )
 
-// An epoch has one record in the file, or none, and the rec of its keys is that
-// of the record: version 2 holds what led to a room's current epoch and not
-// what a lost rekey left beside it.
+// An epoch has one record in the file, or none, and the rec of its keys is that of the
+// record. Version 2 holds the records that led to a room's current epoch, and not those
+// that a lost rekey left beside them.
 
 // epochOf is where a rec belongs.
 type epochOf struct {

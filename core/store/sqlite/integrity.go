@@ -17,10 +17,9 @@ func (s *Store) Integrity(ctx context.Context) error {
 	return s.view(ctx, 0, func(ctx context.Context, tx *sql.Tx) error { return s.runCheck(ctx, tx, "integrity_check(1)") })
 }
 
-// checkPages looks for pages that lead in circles, which a reader would follow
-// without end, and, in a file that is to be served, for an index that does not
-// hold what its table holds, which would hide a revocation. For a read-only file,
-// Integrity does that.
+// checkPages looks for pages that lead in circles, which a reader would follow without
+// end. In a file that is to be served, it also looks for an index that differs from its
+// table, which would hide a revocation. For a read-only file, Integrity does that.
 func (s *Store) checkPages(ctx context.Context, q querier) error {
 	if s.cfg.ReadOnly {
 		return s.runCheck(ctx, q, "quick_check(1)")
@@ -28,9 +27,9 @@ func (s *Store) checkPages(ctx context.Context, q querier) error {
 	return s.runCheck(ctx, q, "integrity_check(1)")
 }
 
-// runCheck runs a check of SQLite's own. Only its first line is read: the driver
-// interrupts a statement only before its first row, and after a finding a check
-// goes on over pages that it has just found damaged.
+// runCheck runs a check of SQLite's own. Only its first line is read. The driver
+// interrupts a statement only before its first row, and after a finding a check goes on
+// over pages that it has just found damaged.
 func (s *Store) runCheck(ctx context.Context, q querier, check string) error {
 	var said string
 	err := q.QueryRowContext(ctx, "PRAGMA "+check).Scan(&said)

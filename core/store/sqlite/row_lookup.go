@@ -16,11 +16,11 @@ import (
 // lookupsPerStatement is how many keys are looked up with one statement.
 const lookupsPerStatement = 500
 
-// RowsOf yields the rows of a table that have the keys, in bytewise key order;
-// keys without a row are left out. It looks up the primary key in upper and lower
-// case, and searches only the room of a key that it does not find so (of a user:
-// all users), so that a few keys cost little in a large file. All rows are of one
-// moment; an error is the last thing that comes. ctx alone bounds it.
+// RowsOf yields the rows of a table that have the keys, in bytewise key order; keys
+// without a row are left out. It looks up the primary key in upper and lower case, and
+// searches only the room of a key that it does not find so (of a user: all users). So a
+// few keys cost little in a large file. All rows are of one moment; an error is the
+// last thing that comes. ctx alone bounds it.
 func (s *Store) RowsOf(ctx context.Context, t core.Table, keys []string) iter.Seq2[core.Row, error] {
 	sorted := slices.Compact(slices.Sorted(slices.Values(keys)))
 	return s.reading(ctx, t, func(ctx context.Context, tx *sql.Tx, sources []source) iter.Seq2[core.Row, error] {
@@ -50,9 +50,9 @@ func (s *Store) RowsOf(ctx context.Context, t core.Table, keys []string) iter.Se
 	})
 }
 
-// mixedCase returns the keys for which the log of changes, where there is one, has
-// a spelling that is neither upper nor lower case: a row of it may be there beside
-// another.
+// mixedCase returns the keys for which the log of changes, where there is one, has a
+// spelling that is neither upper nor lower case: the table may have such a row beside
+// another one.
 func mixedCase(ctx context.Context, tx *sql.Tx, t core.Table, name core.Table) (map[string]bool, error) {
 	have, err := trackingIn(ctx, tx)
 	if err != nil || have[changesTable] == "" {

@@ -12,8 +12,8 @@ import (
 	"unibus/core/store/storetest"
 )
 
-// TestSurplusIsServed: a file that holds more than unibus keeps, or declares it otherwise in ways that
-// SQLite does not tell apart, is served, changed, backed up and moved as one without; nothing of it is lost from the file.
+// TestSurplusIsServed: a file has more than unibus keeps, or declares it in other ways that SQLite does not tell apart. It
+// is served, changed, backed up and migrated as one without, and keeps all of its data.
 func TestSurplusIsServed(t *testing.T) {
 	t.Parallel()
 	for _, f := range hostile.Surplus() {
