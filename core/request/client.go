@@ -33,8 +33,8 @@ type Message struct {
 	Subject string
 	Body    []byte
 	Signed  bool
-	// Prove has the cluster prove its key, and is called where it has not in the
-	// present session. nil: the message is sent without, as the question for the proof is.
+	// Prove has the cluster prove its key, and is called where it has not in the present
+	// session. nil: the message is sent without a proof, as the request for the proof is.
 	Prove func(ctx context.Context) error
 }
 
