@@ -9,11 +9,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Dial tries every server once, in the order of the list. It returns
-// the error that says most: nats.Connect with the whole list returns the last server's error
-// alone, and none of it if that one is not there, so that a refused certificate would read as
-// "no servers available". Final is false while a server is silent: it may come, and admit
-// this identity.
+// Dial tries every server once, in the order of the list. It returns the most precise error.
+// nats.Connect with the whole list returns the last server's error alone, and none of it if
+// that server is not there. A refused certificate would then read as "no servers available".
+// Final is false while a server is silent: it may come, and admit this identity.
 func Dial(ctx context.Context, servers []string, opts []nats.Option) (nc *nats.Conn, final bool, worst error) {
 	if slices.ContainsFunc(servers, func(s string) bool { return strings.HasPrefix(s, "tls://") }) {
 		opts = append(slices.Clone(opts), nats.Secure()) // as nats.Connect does for a list with one such URL
