@@ -81,9 +81,9 @@ type Store interface {
 	// and invited ones, and removed ones where the backend keeps them. KindNotFound.
 	RoomMembers(ctx context.Context, room RoomID) ([]Member, error)
 	// ChangeMembers gives decide the rows of RoomMembers and writes those that it returns:
-	// all or none, and only if none of these was changed meanwhile; else decide is asked
-	// again about the rows as they are then. From its first call on the backend keeps rows
-	// of removed members. An error of decide changes nothing. KindNotFound for an unknown
+	// all or none, and only if none of these was changed meanwhile. Otherwise decide is
+	// called again with the present rows. From its first call on the backend keeps rows of
+	// removed members. An error of decide changes nothing. KindNotFound for an unknown
 	// room or user.
 	ChangeMembers(ctx context.Context, room RoomID, decide func(rows []Member) (write []Member, err error)) error
 	// MemberCount is how many active members and pending invitations a room has.
@@ -118,11 +118,11 @@ type Store interface {
 	// Key returns the box of one member in one epoch that led to the room's current one. KindNotFound.
 	Key(ctx context.Context, room RoomID, epoch Epoch, user UserID) (SealedKey, error)
 
-	// DeleteOldKeys deletes the boxes of epochs that were over before a time: of all
-	// below one that led to the room's current one, or is it, and had a box by then. Records
-	// stay, so every epoch can still be followed, and so do keys from a legacy database. At
-	// most limit, and it returns how many; less than limit says that no more are left. Several
-	// nodes may call it at once.
+	// DeleteOldKeys deletes the boxes of epochs that were over before a time. It deletes those
+	// below an epoch that led to the room's current one, or is it, and had a box by then.
+	// Records stay, so every epoch can still be followed, and so do keys from a legacy
+	// database. At most limit, and it returns how many; less than limit says that no more are
+	// left. Several nodes may call it at once.
 	DeleteOldKeys(ctx context.Context, before Millis, limit int) (int, error)
 
 	// KeyHolders returns the users that have a box of the room's current epoch, in the

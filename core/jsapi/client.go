@@ -1,8 +1,8 @@
-// Package jsapi sends requests to the cluster's JetStream API and reads the
-// answers. core/store/kv and core/audit call it; both speak to JetStream by plain
-// requests, because each request has to be judged on its own: a read, or a request
-// that no server received, may be sent again; a write without an answer may not,
-// because its outcome is unknown. Begin with Client.
+// Package jsapi sends requests to the cluster's JetStream API and reads the answers.
+// core/store/kv and core/audit call it. Both speak to JetStream by plain requests,
+// because each request has to be judged on its own. A read, or a request that no server
+// received, may be sent again; a write without an answer may not, because its outcome
+// is unknown. Begin with Client.
 package jsapi
 
 import (

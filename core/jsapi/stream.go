@@ -75,8 +75,8 @@ func (c Client) configure(ctx context.Context, verb string, cfg jetstream.Stream
 }
 
 // EnsureStream is one try to make a stream exist as it should be: it creates the
-// stream, or updates its configuration to what repair returns. exists is true where
-// the stream was found; whether the configuration is right then, err says.
+// stream, or updates its configuration to the one that repair returns. exists is true
+// where the stream was found; err says whether the configuration is right then.
 //
 // If there are too few nodes for more replicas, the rest of the update is done
 // without them, because it must not wait for nodes. The error is CodeNoPeers then.
