@@ -58,8 +58,8 @@ func instructions(text string) (all []instruction) {
 }
 
 // TestContainerfile: the file has nothing that docker build would refuse, or that would make
-// another image than the documents say: a stage or a file that is missing, an older compiler than
-// go.mod names, a shell, a user with a name or with rights.
+// another image than the documents say. Such faults are a missing stage or file, an older
+// compiler than go.mod names, a shell, and a user with a name or with rights.
 func TestContainerfile(t *testing.T) {
 	t.Parallel()
 	known := []string{"FROM", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "ENTRYPOINT", "CMD"}
