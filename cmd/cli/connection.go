@@ -117,19 +117,19 @@ func (c *Connection) Try(ctx context.Context, cfg admin.ClientConfig) (*admin.Cl
 	return cl, nil
 }
 
-// connectGrace is how long DialInTime waits before it goes on without a connection.
-const connectGrace = 150 * time.Millisecond
+// firstTry is how long DialInTime waits before it goes on without a connection.
+const firstTry = 150 * time.Millisecond
 
 // DialInTime is Dial for what goes on without a connection: where no node answers at once it
-// returns a client that tries every server until ctx ends. See admin.Client.Attempts. Dial
-// passes the text that it would print to say, from another goroutine.
+// returns a client that tries every server until ctx ends. See admin.Client.Attempts. What Dial
+// prints is given to say, from another goroutine.
 func (c *Connection) DialInTime(ctx context.Context, name string, say func(string)) (*admin.Client, error) {
 	cfg, err := c.Config(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	first := cfg
-	first.Connect = connectGrace
+	first.Connect = firstTry
 	cl, err := c.Open(ctx, first)
 	if core.KindOf(err) != core.KindUnavailable {
 		return cl, err

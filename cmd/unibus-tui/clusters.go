@@ -20,7 +20,7 @@ type clusters struct {
 	open  func(conn *cli.Connection) (*admin.Client, func(), error)
 }
 
-func newClusters(ctx context.Context, f effectiveSettings, say func(string)) *clusters {
+func newClusters(ctx context.Context, f inForce, say func(string)) *clusters {
 	c := &clusters{open: func(conn *cli.Connection) (*admin.Client, func(), error) {
 		ctx, stop := context.WithCancel(ctx) // ends with the console, or with the connection
 		cl, err := conn.DialInTime(ctx, "unibus-tui", say)

@@ -61,7 +61,7 @@ func configCommand() *cobra.Command {
 	return c
 }
 
-func (f effectiveSettings) document() configDocument {
+func (f inForce) document() configDocument {
 	doc := configDocument{File: f.file.Path, Settings: f.settings, Contexts: knownContexts(f.file)}
 	for i, s := range doc.Settings {
 		if s.Name == "theme" && os.Getenv("NO_COLOR") != "" {

@@ -16,12 +16,12 @@ import (
 )
 
 // needsSetup is true for a person who has named no cluster, neither now nor in a file.
-func (o *consoleFlags) needsSetup(f effectiveSettings) bool {
+func (o *consoleFlags) needsSetup(f inForce) bool {
 	return !o.Given() && len(knownContexts(f.file)) == 0
 }
 
 // setUp asks for a cluster and saves it as a context; false if the person left.
-func (o *consoleFlags) setUp(ctx context.Context, f effectiveSettings, opts ...tea.ProgramOption) (bool, error) {
+func (o *consoleFlags) setUp(ctx context.Context, f inForce, opts ...tea.ProgramOption) (bool, error) {
 	skin := theme.Shipped(theme.Dark)
 	for _, s := range f.skins {
 		if string(s.Name) == o.theme {

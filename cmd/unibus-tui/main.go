@@ -74,7 +74,7 @@ func (o *consoleFlags) flags(fs *pflag.FlagSet) {
 }
 
 // load completes the flags from the environment and the settings file.
-func (o *consoleFlags) load(fs *pflag.FlagSet) (effectiveSettings, error) {
+func (o *consoleFlags) load(fs *pflag.FlagSet) (inForce, error) {
 	f, err := loadSettings(fs, !o.Given())
 	if err != nil {
 		return f, err

@@ -26,8 +26,8 @@ type setting struct {
 	From  string `json:"from"` // flag, environment: NAME, FILE:LINE or default
 }
 
-// effectiveSettings are the values in force that decide the look of a console and its connection.
-type effectiveSettings struct {
+// inForce are the values in force that decide the look of a console and its connection.
+type inForce struct {
 	file     settings.File
 	settings []setting
 	keys     keymap.Map
@@ -38,7 +38,7 @@ type effectiveSettings struct {
 }
 
 // origin is the place in which a setting was given, by the name of its flag.
-func (f effectiveSettings) origin(name string) string {
+func (f inForce) origin(name string) string {
 	for _, s := range f.settings {
 		if s.Name == name {
 			return s.From
@@ -61,12 +61,12 @@ func envName(name string) string {
 
 // loadSettings gives each flag its value: of the command line, else of the environment, else of the settings
 // file. withContext is false where other flags name the cluster.
-func loadSettings(fs *pflag.FlagSet, withContext bool) (effectiveSettings, error) {
+func loadSettings(fs *pflag.FlagSet, withContext bool) (inForce, error) {
 	file, err := settings.Read()
 	if err != nil {
-		return effectiveSettings{}, err
+		return inForce{}, err
 	}
-	f := effectiveSettings{file: file, skinFiles: map[theme.Mode]string{}}
+	f := inForce{file: file, skinFiles: map[theme.Mode]string{}}
 	given := fileValues(file)
 	for _, name := range settingNames() {
 		flag := fs.Lookup(name)
@@ -86,19 +86,19 @@ func loadSettings(fs *pflag.FlagSet, withContext bool) (effectiveSettings, error
 			err = setFlag(flag, file.Where(name), value)
 		}
 		if err != nil {
-			return effectiveSettings{}, err
+			return inForce{}, err
 		}
 		s.Value = flag.Value.String()
 		f.settings = append(f.settings, s)
 	}
 	for name, c := range file.Contexts {
 		if c.Color != "" && !theme.IsColor(c.Color) {
-			return effectiveSettings{}, core.Errorf(core.KindInvalid, "%s: %q is no color", file.Where("contexts."+name+".color"), c.Color).
+			return inForce{}, core.Errorf(core.KindInvalid, "%s: %q is no color", file.Where("contexts."+name+".color"), c.Color).
 				WithNext("write \"#rrggbb\", or the number of a color from \"0\" to \"255\"")
 		}
 	}
 	if f.keys, err = keymap.New(action.Table(), file.Keys, func(name string) string { return file.Where("keys." + name) }); err != nil {
-		return effectiveSettings{}, err
+		return inForce{}, err
 	}
 	return f, nil
 }
@@ -142,7 +142,7 @@ func fileValues(f settings.File) map[string]string {
 
 // loadSkins reads the operator's own skins, and returns the name of the theme that was asked for: the name of
 // a skin, or a file. A file that cannot be used is refused where it was asked for; elsewhere badSkins has it.
-func (f *effectiveSettings) loadSkins(asked string) (string, error) {
+func (f *inForce) loadSkins(asked string) (string, error) {
 	files, _ := filepath.Glob(settings.SkinPath("*")) // fails for a bad pattern alone
 	if strings.ContainsRune(asked, filepath.Separator) || strings.HasSuffix(asked, ".toml") {
 		files = slices.DeleteFunc(files, func(p string) bool { return skinName(p) == skinName(asked) })
@@ -167,14 +167,14 @@ func (f *effectiveSettings) loadSkins(asked string) (string, error) {
 }
 
 // themeOrigin is how an error names the place of the theme.
-func (f *effectiveSettings) themeOrigin() string {
+func (f *inForce) themeOrigin() string {
 	if from := f.origin("theme"); from != "flag" {
 		return from
 	}
 	return "--theme"
 }
 
-func (f *effectiveSettings) themes() []theme.Mode {
+func (f *inForce) themes() []theme.Mode {
 	out := theme.Modes()
 	for _, s := range f.skins {
 		if !slices.Contains(out, s.Name) {
