@@ -36,7 +36,7 @@ type RoomCounts struct {
 	Missing     int `json:"missing"`     // other rooms, of which a member has no key
 }
 
-// roomPage reads one page. A row shows the present state of its own room, except for keys.
+// roomPage reads one page. A page shows the present state of its rooms, except for keys.
 func (s *Service) roomPage(ctx context.Context, _ core.Operator, r core.RoomPageRequest) (any, error) {
 	if err := r.Check(); err != nil {
 		return nil, err

@@ -11,8 +11,8 @@ import (
 )
 
 // TestOneCallerFillsNoMemory: a caller that sends very many requests is refused for a
-// while, and told so, and no other caller is. A full memory of all callers refuses,
-// too.
+// while, and told so, and no other caller is. If the memory is full for all callers,
+// the refusal says so, too.
 func TestOneCallerFillsNoMemory(t *testing.T) {
 	t.Parallel()
 	c, greedy, other := newClocked("n1"), newKey(t), newKey(t)

@@ -256,7 +256,7 @@ type alertRules struct {
 }
 
 // fire fails unless exactly these alerts fire a quarter of an hour after a healthy node became
-// what the scrape says. Counters that rose meanwhile go on each minute.
+// what the scrape says. Counters that rose meanwhile rise by as much again each minute.
 func (r alertRules) fire(now scrape, want ...string) {
 	r.t.Helper()
 	rules, err := filepath.Abs("../../docs/monitoring/alerts.yml")

@@ -40,7 +40,8 @@ func TestAReaderGoesToWhoeverHasWaitedLongest(t *testing.T) {
 	}
 }
 
-// A change that one node's scan starts, and another node sees, ends the wait of a caller there.
+// A reader that a scan of one node creates, and that lands on another node, goes to a caller that
+// waits for one there.
 func TestAReaderThatLandedElsewhereIsHandedOver(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
