@@ -210,7 +210,7 @@ func admissionsText(c *cobra.Command, found []admin.Admission, db string) {
 	if len(found) == 0 {
 		return
 	}
-	what := "What was restored denies them, if it is older"
+	what := "An older restored file denies them"
 	if db != "" {
 		what = core.ShellQuote(db) + " denies them"
 	}
