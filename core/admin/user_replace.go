@@ -61,7 +61,7 @@ func (s *Service) userReplace(ctx context.Context, op core.Operator, req replace
 	}
 	if out.Confirm, err = r.confirmations(ctx); err != nil {
 		out.Confirm = nil // not: there is none
-		out.Note = strings.TrimPrefix(out.Note+"; unibus does not know who can invite the new key to the encrypted rooms:"+err.Error(), "; ")
+		out.Note = strings.TrimPrefix(out.Note+"; unibus does not know who can invite the new key to the encrypted rooms: "+err.Error(), "; ")
 	}
 	s.cfg.Bus.UserChanged(ctx, st, out.New)
 	s.cfg.Cluster.Note(cluster.Note, op.Name, fmt.Sprintf("replaced user %s by %s in %s: %s", from.Short(), to.Short(), roomCount(len(out.Moved)), endedText(out.Nodes)))
