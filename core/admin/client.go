@@ -54,6 +54,8 @@ type Client struct {
 
 	mu         sync.Mutex
 	attempts   []Attempt                   // of OpenUntilDone
+	reconnects []Attempt                   // since the connection was lost
+	dialed     *dialedConn                 // the last one
 	pending    map[string]map[*func()]bool // what to call when the server refuses a subject
 	dryRunNode string                      // the node that made the last dry run of this client; no other node knows what it found
 }
@@ -97,7 +99,7 @@ func (c *Client) Open(ctx context.Context) error {
 	deadline := time.Now().Add(c.cfg.Connect)
 	each := c.timeoutPerServer(c.cfg.Connect)
 	for {
-		nc, final, err := binding.Dial(ctx, c.cfg.Servers, append(c.options(), nats.Timeout(each)))
+		nc, final, err := binding.Dial(ctx, c.cfg.Servers, c.options(each))
 		if err == nil {
 			return c.proveCluster(ctx, nc)
 		}
@@ -116,9 +118,10 @@ func (c *Client) Open(ctx context.Context) error {
 	}
 }
 
-func (c *Client) options() []nats.Option {
+// options are of a connection for which one server may take each to answer.
+func (c *Client) options(each time.Duration) []nats.Option {
 	opts := []nats.Option{
-		nats.Name(c.cfg.Name),
+		nats.Name(c.cfg.Name), nats.Timeout(each), nats.SetCustomDialer(dialer{c, each}), nats.DisconnectErrHandler(c.forgetReconnects),
 		nats.Nkey(c.cfg.Identity.Public(), c.cfg.Identity.SignNonce),
 		nats.CustomInboxPrefix(auth.InboxPrefix(c.cfg.Identity.Public())),
 		nats.DontRandomize(),

@@ -57,7 +57,7 @@ func (c *Client) OpenUntilDone(ctx context.Context, explain func(error) error) b
 
 func (c *Client) openAt(ctx context.Context, i int) error {
 	server := c.cfg.Servers[i]
-	nc, _, err := binding.Dial(ctx, []string{server}, append(c.options(), nats.Timeout(dialTime)))
+	nc, _, err := binding.Dial(ctx, []string{server}, c.options(dialTime))
 	if err != nil {
 		return c.connectError(err, server)
 	}
@@ -71,7 +71,7 @@ func (c *Client) openAt(ctx context.Context, i int) error {
 // isOpen is false until Open or OpenUntilDone has found a server that proves its cluster.
 func (c *Client) isOpen() bool {
 	s := c.session.Load()
-	return s != nil && (!s.nc.IsClosed() || len(c.Attempts()) == 0)
+	return s != nil && (!s.nc.IsClosed() || !c.isOpening())
 }
 
 func (c *Client) note(i int, err error) {
@@ -103,11 +103,21 @@ func connectFault(err error) string {
 	return core.AsError(err).Text
 }
 
-// Attempts are what OpenUntilDone has tried, in the order of the servers; none once it is done.
+// Attempts are what was tried while there is no connection, in the order of the servers: by
+// OpenUntilDone, and later since the connection was lost. None while there is one.
 func (c *Client) Attempts() []Attempt {
+	if lost := c.lostAttempts(); lost != nil {
+		return lost
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.attempts)
+}
+
+func (c *Client) isOpening() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.attempts) > 0
 }
 
 // notOpen is the error of a request before a server has answered: why the first one does not.
