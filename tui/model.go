@@ -212,7 +212,8 @@ func (m *Model) showToast(tone theme.Tone, text string) {
 // TickMsg is the message of the clock. Tests that drive the clock send it.
 type TickMsg struct{}
 
-func tick() tea.Cmd { return tea.Tick(drawInterval, func(time.Time) tea.Msg { return TickMsg{} }) }
+// tick is in step with the clock: one drawing shows the next second and what was polled shortly before it.
+func tick() tea.Cmd { return tea.Every(drawInterval, func(time.Time) tea.Msg { return TickMsg{} }) }
 
 // Init starts the clock and asks the terminal for its background color.
 func (m *Model) Init() tea.Cmd {

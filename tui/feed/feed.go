@@ -2,6 +2,7 @@ package feed
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,7 +31,7 @@ type Client interface {
 	TrustedCAs() *core.CABundle // nil: those of the system
 	Connected() string          // the connected node, "" if none
 	Server() string             // its URL
-	Attempts() []admin.Attempt  // to connect, while that has not succeeded once
+	Attempts() []admin.Attempt  // to connect, while there is no connection
 }
 
 // Config configures a Feed. Zero durations take the defaults in brackets;
@@ -46,13 +47,17 @@ type Config struct {
 	AuditInterval     time.Duration            // of the audit while a page shows it [2 s]
 }
 
+// leastLead is what an answer may take to be on the screen with the second that follows.
+const leastLead = 100 * time.Millisecond
+
 // Feed polls the cluster and publishes snapshots. Create it with New, start it
 // with Run.
 type Feed struct {
 	cfg          Config
 	current      atomic.Pointer[Snapshot]
 	subscription atomic.Pointer[Subscription]
-	publishLock  sync.Mutex // held while the next snapshot is built, never during a request
+	lead         time.Duration // of a poll before the second turns; consoles differ, so that nodes are not asked by all at once
+	publishLock  sync.Mutex    // held while the next snapshot is built, never during a request
 	pollers      []poller
 }
 
@@ -71,7 +76,7 @@ func New(cfg Config) *Feed {
 	setDefault(&cfg.MigrationInterval, 250*time.Millisecond)
 	setDefault(&cfg.ListInterval, 3*time.Second)
 	setDefault(&cfg.AuditInterval, 2*time.Second)
-	f := &Feed{cfg: cfg}
+	f := &Feed{cfg: cfg, lead: leastLead + rand.N(leastLead)}
 	f.current.Store(&Snapshot{})
 	f.subscription.Store(&Subscription{})
 	f.pollers = f.newPollers()

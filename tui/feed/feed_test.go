@@ -124,6 +124,16 @@ func runUntil(t *testing.T, f *feed.Feed, what string, ok func(s *feed.Snapshot)
 	}
 }
 
+// TestLateAnswerNamesTheNode: the feed polls again by itself, so that there is no next step to name.
+func TestLateAnswerNamesTheNode(t *testing.T) {
+	t.Parallel()
+	f := newFastFeed(&fakeSource{users: func(core.UserPageRequest) (core.UserPage, error) { return core.UserPage{}, nil }})
+	runUntil(t, f, "the error of the status", func(s *feed.Snapshot) bool { return s.Status.Err != nil })
+	if e := f.Snapshot().Status.Err; e.Text != "no answer from n1 within 1 s" || e.Next != "" || e.Kind != core.KindUnavailable {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestLastGoodValueIsKept(t *testing.T) {
 	t.Parallel()
 	fail := false
@@ -385,5 +395,30 @@ func TestSessionsOfTheOpenUser(t *testing.T) {
 	f.Subscribe(feed.Subscription{})
 	if f.PollOnce(t.Context()); !slices.Equal(s.sessionReads, []core.UserID{"UA", "UB"}) {
 		t.Errorf("%q were asked for", s.sessionReads)
+	}
+}
+
+// TestTopicsArePolledTogether: whatever a poll took, the next one of every topic is at the same moment,
+// shortly before a second turns.
+func TestTopicsArePolledTogether(t *testing.T) {
+	t.Parallel()
+	f := feed.New(feed.Config{Client: &fakeSource{}})
+	began := time.Date(2026, 11, 22, 12, 4, 31, 0, time.UTC)
+	var moment time.Duration
+	for i := range 40 {
+		now := began.Add(time.Duration(i) * 73 * time.Millisecond)
+		for _, interval := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
+			wait := f.UntilNext(interval, now)
+			at := now.Add(wait).Sub(now.Add(wait).Truncate(time.Second))
+			if moment == 0 {
+				moment = at
+			}
+			if wait <= 0 || wait > interval || at != moment || at < 800*time.Millisecond || at > 900*time.Millisecond {
+				t.Errorf("after %s the next poll is in %s, at %s of the second; want %s", interval, wait, at, moment)
+			}
+		}
+	}
+	if wait := f.UntilNext(250*time.Millisecond, began); wait != 250*time.Millisecond {
+		t.Errorf("a running migration is polled after %s", wait)
 	}
 }

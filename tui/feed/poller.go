@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -8,7 +9,8 @@ import (
 	"unibus/core"
 )
 
-// slowTimeout is the time for a request that waits for every node or reads a stream.
+// slowTimeout is the time for a request that waits for every node, for a majority or for a stream. A node that
+// waits for a majority in vain says so after 2 s.
 const slowTimeout = 5 * time.Second
 
 // A comparison reads every replica, so that it is not repeated at once.
@@ -36,15 +38,15 @@ func (f *Feed) newPollers() []poller {
 	short, lists := f.cfg.Timeout, every(f.cfg.ListInterval)
 	return []poller{
 		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollStatus},
-		{timeout: short, interval: f.migrationInterval, poll: f.pollMigration},
+		{timeout: slowTimeout, interval: f.migrationInterval, poll: f.pollMigration},
 		{timeout: short, interval: every(f.cfg.Interval), poll: f.pollHistory},
 		{
-			timeout: short, interval: lists, poll: f.pollUsers, extends: extendsUsers,
+			timeout: slowTimeout, interval: lists, poll: f.pollUsers, extends: extendsUsers,
 			shown:     func(sub Subscription) bool { return sub.Users != nil },
 			freshness: func(s *Snapshot) *Freshness { return &s.Users.Freshness },
 		},
 		{
-			timeout: short, interval: lists, poll: f.pollRooms, extends: extendsRooms,
+			timeout: slowTimeout, interval: lists, poll: f.pollRooms, extends: extendsRooms,
 			shown:     func(sub Subscription) bool { return sub.Rooms != nil },
 			freshness: func(s *Snapshot) *Freshness { return &s.Rooms.Freshness },
 		},
@@ -123,7 +125,7 @@ func (f *Feed) pollLoop(ctx context.Context, p poller) {
 		if p.needsPoll(f.Snapshot(), before, *f.subscription.Load()) { // the answer may have replaced what was there for the new subscription
 			p.pollNow()
 		}
-		timer := time.NewTimer(p.interval())
+		timer := time.NewTimer(f.untilNext(p.interval(), time.Now()))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -141,9 +143,14 @@ func poll[T any](ctx context.Context, f *Feed, topic func(*Snapshot) *Topic[T], 
 	if first := topic(f.Snapshot()); first.FirstPolledAt.IsZero() {
 		f.publishAnswer(func(s *Snapshot) { topic(s).FirstPolledAt = f.cfg.Now() })
 	}
+	began := time.Now()
 	v, err := get(ctx)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		return // the console is closing
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = f.late(time.Since(began))
 	}
 	if err == nil {
 		v = sanitized(v, f.cfg.Sanitize)
@@ -161,6 +168,21 @@ func poll[T any](ctx context.Context, f *Feed, topic func(*Snapshot) *Topic[T], 
 			onAnswer(s, before, v)
 		}
 	})
+}
+
+// untilNext is the time to the next poll. All topics are polled at the same moment, shortly before the second
+// turns: the console then draws their answers and its clock at once.
+func (f *Feed) untilNext(interval time.Duration, now time.Time) time.Duration {
+	if interval < time.Second {
+		return interval
+	}
+	at := now.Add(f.lead)
+	return interval - at.Sub(at.Truncate(interval))
+}
+
+// late is the error of a poll whose time is over. It has no next step: the feed polls again by itself.
+func (f *Feed) late(after time.Duration) error {
+	return core.Errorf(core.KindUnavailable, "no answer from %s within %d s", cmp.Or(f.cfg.Client.Connected(), "the node"), max(1, int(after.Round(time.Second).Seconds())))
 }
 
 func asCoreError(err error) *core.Error {

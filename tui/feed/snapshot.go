@@ -56,7 +56,7 @@ type Snapshot struct {
 	Version   uint64          // increases with every change
 	Node      string          // the connected node, "" if none
 	Server    string          // its URL
-	Attempts  []admin.Attempt // to connect, while that has not succeeded once
+	Attempts  []admin.Attempt // to connect, while there is no connection
 	Status    Topic[admin.Status]
 	Migration Topic[migrate.Status]
 	Users     Topic[core.UserPage]

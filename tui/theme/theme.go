@@ -2,6 +2,7 @@ package theme
 
 import (
 	"hash/fnv"
+	"strings"
 
 	"charm.land/lipgloss/v2"
 
@@ -51,6 +52,7 @@ type Theme struct {
 	SelectedRow   lipgloss.Style // the selected row
 	Frame         lipgloss.Style // of a dialog
 	styles        [Strong + 1]lipgloss.Style
+	escapes       [Strong + 1]escapes
 	clusterStyles []lipgloss.Style // one is chosen by the cluster's name
 	noColor       bool
 }
@@ -70,7 +72,22 @@ func NewOf(s Skin, ascii bool) Theme {
 		t.setColors(s)
 	}
 	t.SelectedRow = lipgloss.NewStyle().Reverse(true)
+	for i, style := range t.styles {
+		t.escapes[i] = escapesOf(style)
+	}
 	return t
+}
+
+// escapes are what a style puts before and after a line of text. Rendering each piece of text by lipgloss
+// takes longer than the rest of a drawing.
+type escapes struct {
+	before, after string
+	isKnown       bool // the style treats blanks as any other character
+}
+
+func escapesOf(s lipgloss.Style) escapes {
+	before, after, _ := strings.Cut(s.Render("x"), "x")
+	return escapes{before, after, s.Render("x x") == before+"x x"+after}
 }
 
 func (t *Theme) setColors(s Skin) {
@@ -105,6 +122,9 @@ func (t *Theme) setMono() {
 func (t Theme) Paint(tone Tone, s string) string {
 	if s == "" {
 		return ""
+	}
+	if e := t.escapes[tone]; e.isKnown && !strings.ContainsAny(s, "\n\r\t") {
+		return e.before + s + e.after
 	}
 	return t.styles[tone].Render(s)
 }

@@ -8,8 +8,16 @@ import (
 	"unibus/tui/theme"
 )
 
-// Width counts the cells of s, without escape sequences.
-func Width(s string) int { return ansi.StringWidth(s) }
+// Width counts the cells of s, without escape sequences. Most texts are plain ASCII, and most of what drawing
+// costs is this.
+func Width(s string) int {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return ansi.StringWidth(s)
+		}
+	}
+	return len(s)
+}
 
 // Truncate shortens s to w cells, the ellipsis included.
 func Truncate(t theme.Theme, s string, w int) string {
