@@ -44,6 +44,41 @@ func TestChosenColumnsAreRemembered(t *testing.T) {
 	}
 }
 
+// TestColumnsAreReordered: the order is on the screen, in y and in s, and is remembered; the first stays first.
+func TestColumnsAreReordered(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "console.json")
+	h, _ := newHarness(t, tuitest.Healthy(), withState(openState(t, path)))
+	h.Press("4", "C", "J", "down", "J", "J", "down", "K", "enter") // STATUS behind ID; then CHANGED before it
+	h.Settle()
+	header := func(h *tuitest.Harness) string {
+		for _, l := range strings.Split(h.Screen(), "\n") {
+			if strings.Contains(l, "NAME ") {
+				return strings.Join(strings.Fields(l), " ")
+			}
+		}
+		return ""
+	}
+	const want = "NAME ROLE ID CHANGED STATUS CREATED"
+	if got := header(h); !strings.HasPrefix(got, want) {
+		t.Fatalf("%q, want %q", got, want)
+	}
+	h.Press("s", "s")
+	if got := header(h); !strings.HasPrefix(got, "NAME ROLE↑ ID") {
+		t.Errorf("the next column to sort by: %q", got)
+	}
+	h, _ = newHarness(t, tuitest.Healthy(), withState(openState(t, path)))
+	h.Press("4")
+	if got := header(h); !strings.HasPrefix(got, want) {
+		t.Errorf("in the next session: %q", got)
+	}
+	h.Press("C", "a", "enter")
+	h.Settle()
+	if got := header(h); !strings.HasPrefix(got, "NAME STATUS ROLE ID CHANGED CREATED") {
+		t.Errorf("as they were: %q", got)
+	}
+}
+
 // TestColumnsThatAreNotKept: esc leaves the list as it was, and a page without a list says so.
 func TestColumnsThatAreNotKept(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"unibus/tui/action"
+	"unibus/tui/keymap"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -43,9 +44,9 @@ func (m *Model) footerLine(rc page.RenderContext) string {
 	case m.help != nil:
 		return m.drawKeyHints([]page.KeyHint{{Key: "up down", Does: "scroll"}, {Key: "esc", Does: "close"}})
 	case m.columns != nil:
-		return m.drawKeyHints(columnHints())
+		return m.drawKeyHints(m.shownAt(keymap.Columns, columnHints()...))
 	case m.clusters != nil:
-		return m.drawKeyHints([]page.KeyHint{{Key: "enter", Does: "switch"}, {Key: "r", Does: "ask again"}, {Key: "esc", Does: "close"}})
+		return m.drawKeyHints(m.shownAt(keymap.Clusters, page.KeyHint{Key: "enter", Does: "switch"}, page.KeyHint{Key: "r", Does: "ask again"}, page.KeyHint{Key: ":", Does: "command"}, page.KeyHint{Key: "esc", Does: "close"}))
 	case m.guide != nil:
 		return m.drawKeyHints(m.shown(m.guide.keyHints()...))
 	}
@@ -54,10 +55,7 @@ func (m *Model) footerLine(rc page.RenderContext) string {
 
 func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 	p := m.currentPage()
-	hints := m.shown(p.KeyHints(rc)...)
-	if !p.ListsItsActions() {
-		hints = append(hints, m.actionHints(rc, false)...)
-	}
+	hints := append(m.shown(p.KeyHints(rc)...), m.actionHints(rc, false)...)
 	spaceHint := "pause"
 	if !m.pausedAt.IsZero() {
 		spaceHint = "resume"
@@ -69,24 +67,32 @@ func (m *Model) keyHints(rc page.RenderContext) []page.KeyHint {
 		hints = append(hints, m.shown(page.KeyHint{Key: "z", Does: "undo"})...)
 	}
 	hints = append(hints, m.shown(page.KeyHint{Key: ":", Does: "command"})...)
-	if p.IsFilterable() {
+	if p.IsFilterable() && m.pageIsKnown() {
 		hints = append(hints, m.shown(page.KeyHint{Key: "/", Does: "filter"})...)
 	}
 	hints = append(hints, m.shown(page.KeyHint{Key: "space", Does: spaceHint})...)
-	if _, ok := p.(page.Exporter); ok && !m.cfg.NoFiles {
+	if _, ok := p.(page.Exporter); ok && !m.cfg.NoFiles && m.pageIsKnown() {
 		hints = append(hints, m.shown(page.KeyHint{Key: "x", Does: "export"})...)
 	}
-	if !p.ListsItsActions() {
-		hints = append(hints, m.actionHints(rc, true)...)
-	}
+	hints = append(hints, m.actionHints(rc, true)...)
 	return append(hints, m.shown(page.KeyHint{Key: "?", Does: "help"})...)
+}
+
+// pageIsKnown is true once the page has something to show.
+func (m *Model) pageIsKnown() bool {
+	topic, maxAge := m.pageFreshness()
+	return m.snapshot.Status.Known() && (maxAge == 0 || topic.Known())
 }
 
 // shown are hints with the keys in force.
 func (m *Model) shown(hints ...page.KeyHint) []page.KeyHint {
+	return m.shownAt(m.currentPage().Name(), hints...)
+}
+
+func (m *Model) shownAt(place action.PageName, hints ...page.KeyHint) []page.KeyHint {
 	out := make([]page.KeyHint, len(hints))
 	for i, h := range hints {
-		out[i] = page.KeyHint{Key: m.keys.Shown(m.currentPage().Name(), h.Key), Does: h.Does}
+		out[i] = page.KeyHint{Key: m.keys.Shown(place, h.Key), Does: h.Does}
 	}
 	return out
 }
@@ -127,8 +133,8 @@ func actionHint(a action.Action) string {
 // first.
 func (m *Model) drawKeyHints(hints []page.KeyHint) string {
 	t := m.theme
-	width := func(hs []page.KeyHint) int {
-		n := 0
+	width := func(hs []page.KeyHint) int { // with the blank before the first
+		n := -2
 		for _, h := range hs {
 			n += widget.Width(h.Key) + 1 + widget.Width(h.Does) + 3
 		}

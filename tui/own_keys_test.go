@@ -84,3 +84,20 @@ func TestOwnSkin(t *testing.T) {
 	h.Press(":", "theme", "enter")
 	assertShows(t, h, "basic, mono, high-contrast, color-blind, mine")
 }
+
+// TestOwnKeysOfTheColumnsAndTheClusters are shown and work there; the ones that they replace do nothing.
+func TestOwnKeysOfTheColumnsAndTheClusters(t *testing.T) {
+	t.Parallel()
+	own := withKeys(t, map[string]string{"column right": ">", "column left": "<", "all columns": "0", "ask again": "f5", "quit": "Q"})
+	h, _ := newHarness(t, tuitest.Healthy(), own)
+	h.Press("4", "C", "down")
+	assertShows(t, h, "> < move", "0 all as they were", "> and < move the selected one")
+	h.Press("J")
+	assertShows(t, h, "> [x] STATUS", "[x] NAME         always shown, and first\n > [x] STATUS")
+	h.Press(">")
+	assertShows(t, h, "[x] ROLE\n > [x] STATUS")
+	h.Press("q") // it is no key any more
+	assertShows(t, h, "Columns of users")
+	h.Press("Q", ":", "context", "enter")
+	assertShows(t, h, "f5 ask again", ": command", "esc close")
+}

@@ -6,6 +6,7 @@ import (
 
 	"unibus/core"
 	"unibus/tui/action"
+	"unibus/tui/keymap"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
@@ -148,9 +149,9 @@ func (m *Model) handleKey(k tea.KeyPressMsg) tea.Cmd {
 		}
 		return nil
 	case m.columns != nil:
-		return m.handleColumnKey(pressed)
+		return m.handleColumnKey(m.keys.Translate(keymap.Columns, pressed))
 	case m.clusters != nil && key != ":": // its keys are its own
-		return m.handleClustersKey(pressed)
+		return m.handleClustersKey(m.keys.Translate(keymap.Clusters, pressed))
 	case m.guide != nil && m.guide.scroll.HandleKey(key):
 		return nil
 	case m.guide != nil:

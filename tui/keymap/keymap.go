@@ -26,6 +26,12 @@ type Binding struct {
 	isAction bool
 }
 
+// The places beside the pages whose keys can be changed as well.
+const (
+	Clusters action.PageName = "clusters" // the list of clusters
+	Columns  action.PageName = "columns"  // the choice of columns
+)
+
 // commands are the keys that are no actions. Pages ask for them by their defaults.
 func commands() []Binding {
 	return []Binding{
@@ -47,8 +53,19 @@ func commands() []Binding {
 	}
 }
 
+// listCommands are those of the lists beside the pages.
+func listCommands() []Binding {
+	return []Binding{
+		{Name: "ask again", Page: Clusters, Default: "r"},
+		{Name: "all columns", Page: Columns, Default: "a"},
+		{Name: "column left", Page: Columns, Default: "K"},
+		{Name: "column right", Page: Columns, Default: "J"},
+	}
+}
+
 // Fixed are the keys that always do the same: an operator must be able to move, to leave and to
-// stop in a console that somebody else has set up. Many terminals send tab, enter and backspace for ctrl+i, ctrl+m and ctrl+h.
+// stop in a console that somebody else has set up. So are those of a question, y, n and ctrl+y in it included: what
+// one operator tells another to press must be the answer that they mean. Many terminals send tab, enter and backspace for ctrl+i, ctrl+m and ctrl+h.
 func Fixed() []string {
 	return strings.Fields("up down left right pgup pgdown home end enter esc tab shift+tab ctrl+c ctrl+z ctrl+b ctrl+f ctrl+i ctrl+m ctrl+h j k g G 1 2 3 4 5 6 7 8 9")
 }
@@ -67,6 +84,7 @@ func New(table []action.Action, own map[string]string, where func(name string) s
 	for _, a := range table {
 		m.bindings = append(m.bindings, Binding{Name: a.Name, Page: a.Scope, Default: a.Key, isAction: true})
 	}
+	m.bindings = append(m.bindings, listCommands()...)
 	for i := range m.bindings {
 		m.bindings[i].Key = m.bindings[i].Default
 	}
@@ -130,10 +148,14 @@ func (m Map) refuseConflicts(own map[string]string, where func(string) string) e
 }
 
 func placeOf(a, b Binding) string {
-	if p := cmp.Or(a.Page, b.Page); p != "" {
+	switch p := cmp.Or(a.Page, b.Page); p {
+	case "":
+		return "every page"
+	case Clusters, Columns:
+		return "the list of " + string(p)
+	default:
 		return "the page " + string(p)
 	}
-	return "every page"
 }
 
 func (m Map) keyOf(name string) string {

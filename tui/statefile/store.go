@@ -17,7 +17,7 @@ import (
 // State is what the console remembers.
 type State struct {
 	Version int                 `json:"version"`
-	Columns map[string][]string `json:"columns,omitempty"` // the titles of the columns that a page shows, by its name; the others are hidden
+	Columns map[string][]string `json:"columns,omitempty"` // the titles of the columns that a page shows, from left to right, by its name; the others are hidden
 	History []string            `json:"history,omitempty"` // the typed commands, oldest first
 }
 

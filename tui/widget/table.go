@@ -92,6 +92,7 @@ func (r Row) Dim() Row {
 type Table struct {
 	columns         []Column
 	hidden          []bool // by column; nil: none is
+	order           []int  // the columns from left to right; nil: as they are
 	Empty           string // says why the table is empty, and what would fill it
 	RowsCanBeMarked bool   // m marks a row
 	IsStale         bool   // the rows are older than they may be: all are dim
@@ -270,9 +271,9 @@ func (t *Table) RowText(key string) string {
 			continue
 		}
 		var cells []string
-		for i, c := range r.Cells {
-			if !t.isHidden(i) {
-				cells = append(cells, Sanitize(c.fullText()))
+		for _, i := range t.inOrder() {
+			if i < len(r.Cells) && !t.isHidden(i) {
+				cells = append(cells, Sanitize(r.Cells[i].fullText()))
 			}
 		}
 		return strings.Join(cells, "\t")
@@ -318,14 +319,16 @@ func (t *Table) HandleKey(key string) bool {
 	return true
 }
 
+// sortByNextColumn takes the next shown column to the right, and the rows as loaded after the last one.
 func (t *Table) sortByNextColumn() {
-	t.sortColumn++
-	for t.isHidden(t.sortColumn) {
-		t.sortColumn++
+	order := t.inOrder()
+	at := slices.Index(order, t.sortColumn) + 1
+	for at < len(order) && t.isHidden(order[at]) {
+		at++
 	}
-	t.descending = false
-	if t.sortColumn >= len(t.columns) {
-		t.sortColumn = -1
+	t.sortColumn, t.descending = -1, false
+	if at < len(order) {
+		t.sortColumn = order[at]
 	}
 	t.sortAgain()
 }

@@ -2,6 +2,7 @@ package widget
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -77,12 +78,13 @@ func (t *Table) columnWidths(available int) []int {
 			ws[i] = t.naturalWidth(i)
 		}
 	}
-	for i := len(ws) - 1; i > 0 && sumWidths(ws) > available; i-- {
-		if t.columns[i].Extra {
+	order := t.inOrder()
+	for _, i := range slices.Backward(order[1:]) {
+		if t.columns[i].Extra && sumWidths(ws) > available {
 			ws[i] = 0
 		}
 	}
-	for i := len(ws) - 1; i >= 0; i-- {
+	for _, i := range slices.Backward(order) {
 		excess := sumWidths(ws) - available
 		if excess <= 0 {
 			break
@@ -143,10 +145,11 @@ func (t *Table) naturalWidth(col int) int {
 
 func (t *Table) drawHeader(th theme.Theme, ws []int) string {
 	var parts []string
-	for i, c := range t.columns {
+	for _, i := range t.inOrder() {
 		if ws[i] == 0 {
 			continue
 		}
+		c := t.columns[i]
 		title := c.Title
 		if t.sortColumn == i {
 			title += th.Glyphs.SortedUp
@@ -181,10 +184,11 @@ func (t *Table) drawRow(th theme.Theme, r Row, selected bool, ws []int) string {
 // drawSelected draws the row under the cursor. A cell that shows a state keeps its color.
 func (t *Table) drawSelected(th theme.Theme, run string, r Row, ws []int) string {
 	out, gap := "", ""
-	for i, c := range t.columns {
+	for _, i := range t.inOrder() {
 		if ws[i] == 0 {
 			continue
 		}
+		c := t.columns[i]
 		var cell Cell
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
@@ -203,10 +207,11 @@ func (t *Table) drawSelected(th theme.Theme, run string, r Row, ws []int) string
 
 func (t *Table) drawCells(th theme.Theme, r Row, ws []int) string {
 	var parts []string
-	for i, c := range t.columns {
+	for _, i := range t.inOrder() {
 		if ws[i] == 0 {
 			continue
 		}
+		c := t.columns[i]
 		var cell Cell
 		if i < len(r.Cells) {
 			cell = r.Cells[i]
