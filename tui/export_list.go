@@ -53,18 +53,26 @@ func (m *Model) startExport(name string) tea.Cmd {
 		m.showToast(theme.Warn, "Still exporting "+m.exporting.name+".")
 		return nil
 	case !ok || m.guide != nil:
-		m.showToast(theme.Dim, "There is no list here that could be exported.")
+		m.showToast(theme.Dim, "There is no list here that could be exported, or its rows are still on the way.")
 		return nil
 	}
-	list.Name = string(m.currentPage().Name())
+	if list.Name == "" {
+		list.Name, list.Filter = string(m.currentPage().Name()), m.filters[m.pageIndex]
+	}
 	return m.askExportFile(list, cmp.Or(name, "unibus-"+list.Name+"-"+m.displayTime().Format("20060102-150405")+".csv"))
 }
 
 func (m *Model) askExportFile(list export.List, name string) tea.Cmd {
-	what := widget.Plural(list.Count, "row", "rows") + ", not only those on the screen, with whole ids and times."
-	if filter := m.filters[m.pageIndex]; filter != "" {
-		what = fmt.Sprintf("The %s that match /%s", widget.Plural(list.Count, "row", "rows"), filter) + ", not only those on the screen, with whole ids and times."
+	what := widget.Plural(list.Count, "row", "rows")
+	switch {
+	case list.IsMore && list.Filter != "":
+		what = "All rows that match /" + list.Filter
+	case list.IsMore:
+		what = "All rows: the " + widget.Plural(list.Count, "loaded one", "loaded ones") + ", and those that the node has besides"
+	case list.Filter != "":
+		what = fmt.Sprintf("The %s that match /%s", what, list.Filter)
 	}
+	what += ", not only those on the screen, with whole ids and times."
 	lines := []string{what, "The end of the name is the format: .csv or .json. Only you can read the file. One that exists is not replaced without a question."}
 	if list.Note != "" {
 		lines = append(lines, list.Note)
@@ -124,7 +132,7 @@ func (m *Model) handleExportDone(d exportDoneMsg) tea.Cmd {
 	}
 	text := fmt.Sprintf("Exported %s of %s to %s.", widget.Plural(d.rows, "row", "rows"), d.list.Name, d.path)
 	var more []string
-	if d.rows != d.list.Count {
+	if d.rows != d.list.Count && !d.list.IsMore {
 		more = append(more, fmt.Sprintf("The list had %s when this began: it has changed meanwhile.", widget.Plural(d.list.Count, "row", "rows")))
 	}
 	if d.list.Note != "" {

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"unibus/core"
+	"unibus/core/admin"
 	"unibus/tui"
 	"unibus/tui/tuitest"
 )
@@ -84,7 +86,7 @@ func TestEveryListCanBeExported(t *testing.T) {
 		"5": {50, "50 rows"},
 		"7": {len(tuitest.Healthy().Events) + len(tuitest.Healthy().Incidents), "`unibusd events` shows all."},
 		"8": {6, "n1 has 40 more than it reports."},
-		"9": {100, "Older records are not in it"},
+		"9": {len(tuitest.Healthy().Audit), "Exported 245 rows of audit"},
 	} {
 		for _, ext := range []string{".csv", ".json"} {
 			state := tuitest.UnsafeToEnforce()
@@ -238,4 +240,57 @@ func TestConsoleOnAnotherMachineWritesNoFiles(t *testing.T) {
 	h.Settle()
 	assertShows(t, h, "writes no files")
 	assertLeftovers(t, dir)
+}
+
+// TestAuditIsExportedWhole, also the records that the list has not fetched, and the same rows with a filter.
+func TestAuditIsExportedWhole(t *testing.T) {
+	t.Parallel()
+	dir, state := t.TempDir(), tuitest.Healthy()
+	h, _ := newHarness(t, state, func(c *tui.Config) { c.ReportDir = dir })
+	h.Press("9")
+	assertShows(t, h, "older ones are fetched")
+	exportTo(h, "audit.csv")
+	rows := readCSV(t, filepath.Join(dir, "audit.csv"))
+	if len(rows)-1 != len(state.Audit) || len(state.Audit) <= 100 {
+		t.Errorf("%d rows of %d records", len(rows)-1, len(state.Audit))
+	}
+	verb, adds := 5, 0
+	for _, r := range state.Audit {
+		if r.Verb == "user-add" {
+			adds++
+		}
+	}
+	h.Press("esc", "/", "verb:user-add", "enter")
+	exportTo(h, "adds.csv")
+	rows = readCSV(t, filepath.Join(dir, "adds.csv"))
+	if len(rows)-1 != adds || rows[len(rows)-1][verb] != "user-add" {
+		t.Errorf("%d rows of %d: %q", len(rows)-1, adds, rows[len(rows)-1])
+	}
+}
+
+// TestMembersOfAnOpenRoomAreExported: all of them, where the page has loaded a part, and those of a filter.
+func TestMembersOfAnOpenRoomAreExported(t *testing.T) {
+	t.Parallel()
+	dir, state := t.TempDir(), tuitest.Healthy()
+	room := state.Rooms[0].ID
+	person := state.Members[room][0]
+	for i := len(state.Members[room]); i < 2*admin.PageSize+10; i++ {
+		person.User = core.UserID(fmt.Sprintf("UZ%054d", i))
+		state.Members[room] = append(state.Members[room], person)
+	}
+	h, _ := newHarness(t, state, func(c *tui.Config) { c.ReportDir = dir })
+	h.Press("5", "enter")
+	exportTo(h, "members.csv")
+	rows := readCSV(t, filepath.Join(dir, "members.csv"))
+	if len(rows) != 2*admin.PageSize+11 || rows[0][0] != "user" || len(rows[1][0]) != 56 {
+		t.Fatalf("%d rows: %q", len(rows), rows[:2])
+	}
+	assertShows(t, h, "rows of members-"+string(room))
+	h.Press("esc", "/", "UZ", "enter")
+	h.Screen() // a filter asks for all of them
+	h.Tick()
+	h.Tick()
+	h.Press("x")
+	h.Settle()
+	assertShows(t, h, "that match /UZ")
 }

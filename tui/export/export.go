@@ -22,13 +22,17 @@ import (
 type Source interface {
 	UserPage(ctx context.Context, r core.UserPageRequest) (core.UserPage, error)
 	RoomPage(ctx context.Context, r core.RoomPageRequest) (admin.RoomPage, error)
+	MemberPage(ctx context.Context, r admin.RoomRequest) (admin.RoomDetail, error)
+	Audit(ctx context.Context, r admin.AuditRequest) (admin.Audit, error)
 }
 
 // List is a list as values: whole ids and times, and not what a screen has room for.
 type List struct {
-	Name   string // users: the file's name begins with it
+	Name   string // users: the file's name begins with it; "": the page's
+	Filter string // that selected the rows; the page's, where Name is ""
 	Fields []string
 	Count  int                                                            // how many rows are expected
+	IsMore bool                                                           // Count is of the loaded rows: the node has more
 	Rows   func(ctx context.Context, from Source) iter.Seq2[[]any, error] // each has a value for every field: a text, a number, a bool, a core.Millis, or nil
 	Note   string                                                         // what the list lacks, "" for nothing
 }

@@ -33,23 +33,28 @@ func New() *Page {
 		Freshness: func(s *feed.Snapshot) feed.Freshness { return s.Audit.Freshness },
 		Rows:      rows, Summary: m.summary, Detail: detail, Gone: "This record is no longer listed.",
 		Table: widget.NewTable("No operator has changed anything yet. Every action from this console or unibusd is recorded here before it runs, and again with its outcome. So is what user-admins change.",
-			widget.Column{Title: "TIME"}, widget.Column{Title: "OPERATOR", Max: 24}, widget.Column{Title: "NODE", Max: 16},
-			widget.Column{Title: "VERB"}, widget.Column{Title: "OUTCOME"}, widget.Column{Title: "TOOK", Right: true}, widget.Column{Title: "TARGET", Min: 10}),
+			columns()...),
 		CommandOf: func(rc page.RenderContext, id string) string {
 			r, _ := findRecord(rc, id)
 			a, _ := actOf(r)
 			return a.shell
 		},
 		ExportFields: []string{"time", "operator", "key", "role", "node", "verb", "target", "outcome", "text", "took_ms", "record", "sequence"}, ExportRow: exportRow,
-		ExportNote: func(rc page.RenderContext) string {
-			if rc.Snapshot.Audit.Value.Next == 0 {
-				return ""
-			}
-			return "Older records are not in it, because the list has not fetched them: `unibusd audit` lists all."
-		},
 	}
 	m.Table.FollowsTop = true
 	return m
+}
+
+func columns() []widget.Column {
+	return []widget.Column{
+		{Title: "TIME"},
+		{Title: "OPERATOR", Max: 24},
+		{Title: "NODE", Max: 16},
+		{Title: "VERB"},
+		{Title: "OUTCOME"},
+		{Title: "TOOK", Right: true},
+		{Title: "TARGET", Min: 10},
+	}
 }
 
 // Name returns "audit".
@@ -71,6 +76,10 @@ func exportRow(rc page.RenderContext, key string) []any {
 	if !found {
 		return nil
 	}
+	return exportRecord(r)
+}
+
+func exportRecord(r admin.AuditRecord) []any {
 	return []any{r.At, r.Name, r.Key, string(r.Role), r.Node, r.Verb, r.Args, r.Outcome, r.Text, r.TookMS, r.ID, r.Seq}
 }
 
@@ -242,7 +251,11 @@ func (m *Page) HandleKey(rc page.RenderContext, k string) page.KeyResult {
 
 // KeyHints also offer to repeat what was done.
 func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
-	return append(m.List.KeyHints(rc), page.KeyHint{Key: "r", Does: "repeat"})
+	hints := m.List.KeyHints(rc)
+	if m.Current() == "" {
+		return hints
+	}
+	return append(hints, page.KeyHint{Key: "r", Does: "repeat"})
 }
 
 // Subscription is the audit, as far back as the operator has scrolled.

@@ -204,6 +204,9 @@ func (m *Page) HandleKey(rc page.RenderContext, key string) page.KeyResult {
 	return page.KeyResult{Handled: handled}
 }
 
+// IsFilterable is true: an open room has a list of its members.
+func (m *Page) IsFilterable() bool { return true }
+
 // resetMembers starts with the first page of members when a room opens.
 func (m *Page) resetMembers(rc page.RenderContext, _ string) {
 	m.memberPages, m.moreMembers, m.roomFilter = 1, false, rc.Filter
