@@ -39,6 +39,7 @@ type OpenCluster struct {
 	Flags  string // as in Config
 	Color  string
 	Close  func()
+	Notice string // what there is to say of the connection, "" for nothing
 }
 
 const probeTimeout = 5 * time.Second
@@ -153,7 +154,7 @@ func closeLater(f func()) tea.Cmd {
 func (m *Model) switchTo(name string, o OpenCluster) tea.Cmd {
 	closeOld := m.cfg.Close
 	cfg := m.cfg
-	cfg.Notice = ""
+	cfg.Notice = o.Notice
 	cfg.Client, cfg.Flags, cfg.Color, cfg.Close, cfg.Context = o.Client, o.Flags, o.Color, o.Close, name
 	next := New(cfg)
 	next.width, next.height, next.measuresClusters = m.width, m.height, m.measuresClusters

@@ -18,9 +18,13 @@ func (m *Model) clusterName() string {
 	return "unibus"
 }
 
+// styledClusterName has the operator's own name for the cluster beside it: two clusters may have one name.
 func (m *Model) styledClusterName() string {
-	c := m.clusterName()
-	return m.theme.NameStyle(c, m.cfg.Color).Render(widget.Truncate(m.theme, c, 24))
+	c, own := m.clusterName(), ""
+	if m.cfg.Context != "" && m.cfg.Context != c {
+		own = m.theme.Paint(theme.Dim, " ("+widget.Truncate(m.theme, widget.Sanitize(m.cfg.Context), 16)+")")
+	}
+	return m.theme.NameStyle(c, m.cfg.Color).Render(widget.Truncate(m.theme, c, 24)) + own
 }
 
 // currentVerdict is the verdict as a glyph and a word. After verdictMaxAge
@@ -125,10 +129,11 @@ func (m *Model) operatorText() (name, role string) {
 	return t.Paint(theme.Plain, widget.Truncate(t, widget.Sanitize(op.Name), 16)+" "), t.Paint(theme.Plain, "("+role+")   ")
 }
 
-// liveMaxAge is the second between two polls, and what the answer may take.
+// liveMaxAge is the second between two polls, and what the answer may take longer than the one before it. With
+// the second alone, the header would lose its green for a moment whenever one answer is slower.
 const liveMaxAge = 1200 * time.Millisecond
 
-// isLive is true if the status is of the last second. Only then is anything in the header green.
+// isLive is true if the status is not older than liveMaxAge. Only then is anything in the header green.
 func (m *Model) isLive(now time.Time) bool {
 	st := m.snapshot.Status
 	return m.pausedAt.IsZero() && st.Known() && st.Age(now) <= liveMaxAge

@@ -122,7 +122,7 @@ const firstTry = 150 * time.Millisecond
 
 // DialInTime is Dial for what goes on without a connection: where no node answers at once it
 // returns a client that tries every server until ctx ends. See admin.Client.Attempts. What Dial
-// prints is given to say, from another goroutine.
+// prints is given to say, perhaps from another goroutine: the terminal may show a console.
 func (c *Connection) DialInTime(ctx context.Context, name string, say func(string)) (*admin.Client, error) {
 	cfg, err := c.Config(ctx, name)
 	if err != nil {
@@ -130,9 +130,15 @@ func (c *Connection) DialInTime(ctx context.Context, name string, say func(strin
 	}
 	first := cfg
 	first.Connect = firstTry
-	cl, err := c.Open(ctx, first)
-	if core.KindOf(err) != core.KindUnavailable {
-		return cl, err
+	cl, err := c.Try(ctx, first)
+	switch {
+	case err == nil:
+		if said := c.remember(cl, first); said != "" {
+			say(said)
+		}
+		return cl, nil
+	case core.KindOf(err) != core.KindUnavailable:
+		return nil, err
 	}
 	cl = admin.NewClient(cfg)
 	go func() {

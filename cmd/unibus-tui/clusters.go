@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"unibus/cmd/cli"
@@ -17,11 +18,12 @@ const probeTime = 3 * time.Second
 // clusters are the contexts that this person has, for the console's switcher.
 type clusters struct {
 	known []tui.KnownCluster // as they were when the console began
-	open  func(conn *cli.Connection) (*admin.Client, func(), error)
+	say   func(string)       // once the terminal shows lines again
+	open  func(conn *cli.Connection, say func(string)) (*admin.Client, func(), error)
 }
 
 func newClusters(ctx context.Context, f inForce, say func(string)) *clusters {
-	c := &clusters{open: func(conn *cli.Connection) (*admin.Client, func(), error) {
+	c := &clusters{say: say, open: func(conn *cli.Connection, say func(string)) (*admin.Client, func(), error) {
 		ctx, stop := context.WithCancel(ctx) // ends with the console, or with the connection
 		cl, err := conn.DialInTime(ctx, "unibus-tui", say)
 		if err != nil {
@@ -59,7 +61,7 @@ func (c *clusters) Status(ctx context.Context, name string) (admin.Status, error
 		return admin.Status{}, core.Errorf(core.KindUnavailable, "not asked: this would be the first contact; enter makes it")
 	}
 	cfg.Connect, cfg.Timeout = probeTime, probeTime
-	cl, err := conn.Open(ctx, cfg)
+	cl, err := conn.Try(ctx, cfg) // the key is known, and nothing may be printed across the console
 	if err != nil {
 		return admin.Status{}, err
 	}
@@ -70,11 +72,37 @@ func (c *clusters) Status(ctx context.Context, name string) (admin.Status, error
 // Open connects to a cluster, and goes on trying where no node answers.
 func (c *clusters) Open(name string) (tui.OpenCluster, error) {
 	conn := c.connection(name)
-	cl, stop, err := c.open(&conn)
+	said := notice{later: c.say}
+	cl, stop, err := c.open(&conn, said.add)
 	if err != nil {
 		return tui.OpenCluster{}, err
 	}
-	return tui.OpenCluster{Client: cl, Flags: conn.CommandFlags(), Color: c.color(name), Close: stop}, nil
+	return tui.OpenCluster{Client: cl, Flags: conn.CommandFlags(), Color: c.color(name), Close: stop, Notice: said.take()}, nil
+}
+
+// notice is what is said while a cluster is opened, for the console; what comes after that is for later.
+type notice struct {
+	mu    sync.Mutex
+	text  string
+	taken bool
+	later func(string)
+}
+
+func (n *notice) add(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.taken {
+		n.later(text)
+		return
+	}
+	n.text = text
+}
+
+func (n *notice) take() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.taken = true
+	return n.text
 }
 
 func (c *clusters) color(name string) string {

@@ -105,7 +105,7 @@ func (o *consoleFlags) run(c *cobra.Command) error {
 		}
 	}
 	known := newClusters(ctx, f, later.say)
-	cl, closeFirst, err := known.open(&o.Connection)
+	cl, closeFirst, err := known.open(&o.Connection, later.say)
 	if err != nil {
 		return err
 	}

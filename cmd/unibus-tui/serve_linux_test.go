@@ -128,7 +128,7 @@ func TestServeOverSSHWithoutANode(t *testing.T) {
 	cmd := exec.Command("ssh", "-F", s.config, "-t", "console")
 	cmd.Env = append(os.Environ(), "TERM=xterm-256color")
 	pty := startPTY(t, cmd, 100, 30)
-	waitForPTY(t, pty, "no connection to a node")
+	waitForPTY(t, pty, "The connection is lost", "connection refused, since", "Do: start unibusd there")
 	s.node.Start(0)
 	if err := pty.WaitFor("live from", screenTimeout); err != nil {
 		t.Error(err)
