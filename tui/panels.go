@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/page/buckets"
 	"unibus/tui/page/events"
@@ -20,7 +21,9 @@ const (
 	// sideWidth is the width of those.
 	sideWidth = 84
 	// tallPage is the height of a page from which other pages are below a short one.
-	tallPage = 40
+	tallPage = 30
+	// leastBelow is the least height of the pages below a short one: the verdict, and each of three nodes.
+	leastBelow = 14
 	// leastPanel is the least height that shows something of a page, its title included.
 	leastPanel = 8
 )
@@ -58,14 +61,16 @@ func (m *Model) showsSide() bool {
 // withPanels fills the lines that a page leaves with other pages.
 func (m *Model) withPanels(body string, rc page.RenderContext) string {
 	if !rc.Snapshot.Status.Known() {
-		return body
+		return m.withFirstSteps(body, rc)
 	}
 	panels := slices.DeleteFunc(slices.Clone(m.panels), func(p panel) bool {
 		return m.guide == nil && p.page.Name() == m.currentPage().Name()
 	})
 	lines := trimBlank(strings.Split(body, "\n"))
 	if !m.showsSide() {
-		if rc.Height >= tallPage {
+		if rc.Height >= tallPage && rc.Height-len(lines)-1 >= leastBelow {
+			rc.HasVerdict = len(m.alertLines()) > 0
+			panels = slices.DeleteFunc(panels, m.repeatsNodes)
 			lines = append(append(lines, ""), panelColumn(rc, panels, rc.Height-len(lines)-1)...)
 		}
 		return rc.Fit(lines)
@@ -89,6 +94,12 @@ func (m *Model) withPanels(body string, rc page.RenderContext) string {
 		}
 	}
 	return widget.Fit(m.theme, strings.Join(lines, "\n"), m.width, rc.Height)
+}
+
+// repeatsNodes is true of a panel whose rows of nodes the current page has above it.
+func (m *Model) repeatsNodes(p panel) bool {
+	listsNodes := []action.PageName{action.PageOverview, action.PageNodes}
+	return m.guide == nil && slices.Contains(listsNodes, p.page.Name()) && slices.Contains(listsNodes, m.currentPage().Name())
 }
 
 func (m *Model) sideRule() string {

@@ -42,7 +42,7 @@ func TestRolloutSaysWhyAndWhatToDo(t *testing.T) {
 		"fresh":      {fresh, []string{"? Nothing speaks against enforce so far", "covers only 40 s"}},
 		"unsafe":     {tuitest.UnsafeToEnforce(), []string{"▲ Not safe to enforce: 46 clients would be denied on n1, n2.", "45 and more", "≠ enforce", "n1 lists the latest 5 of 45, and had no space to record 3 admissions."}},
 		"silent":     {tuitest.Degraded(), []string{"? Not known whether enforce is safe: no answer from n3.", "? unknown: no answer", "n3 did not report"}},
-		"all silent": {silent, []string{"start unibusd on n1, n2 and n3, or see page 2"}},
+		"all silent": {silent, []string{"Do: bring n1, n2 and n3 back: page 1 says how."}},
 		"off":        {off, []string{"? Not known", "start n2 with --bus-auth soft", "not recorded", "n2 did not report"}},
 		"differ":     {differ, []string{"▲ Not safe to enforce: the nodes differ in bus-tls.", "≠ false", "≠ true", "the same settings"}},
 	} {

@@ -79,6 +79,8 @@ func clock(m core.Millis, now time.Time) string {
 // span is a duration in the largest fitting unit: "13 s", "26 m", "3 h", "4 d".
 func span(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return "less than 1 s"
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < 2*time.Hour:

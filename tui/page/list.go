@@ -146,7 +146,10 @@ func (l *List) GoBack() bool {
 }
 
 // KeyHints are the keys that work on the page now, without those of its actions.
-func (l *List) KeyHints(RenderContext) []KeyHint {
+func (l *List) KeyHints(rc RenderContext) []KeyHint {
+	if l.OpenID == "" && (l.Table.Len() == 0 || !l.Freshness(rc.Snapshot).Known()) {
+		return nil // there is no row
+	}
 	if l.OpenID != "" {
 		hints := []KeyHint{{Key: "esc", Does: "back"}}
 		if l.CopyHint != "" {
@@ -164,16 +167,13 @@ func (l *List) KeyHints(RenderContext) []KeyHint {
 // Tables is the list.
 func (l *List) Tables() []NamedTable { return []NamedTable{{Table: l.Table, IsShown: l.OpenID == ""}} }
 
-// IsFilterable is true: / filters the rows.
-func (l *List) IsFilterable() bool { return true }
+// IsFilterable is true while the list is shown: / filters the rows.
+func (l *List) IsFilterable() bool { return l.OpenID == "" }
 
 // Refreshed is how current the list is, and the age at which it is stale.
 func (l *List) Refreshed(rc RenderContext) (feed.Freshness, time.Duration) {
 	return l.Freshness(rc.Snapshot), l.MaxAge
 }
-
-// ListsItsActions is false: the footer shows the keys of the actions.
-func (l *List) ListsItsActions() bool { return false }
 
 // Current is the key of the open row, else of the selected one. The cursor may be
 // on another row than the open one, because the filter hides that or it is gone.

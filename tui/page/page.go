@@ -31,7 +31,6 @@ type Page interface {
 	GoBack() bool                                       // undoes the page's last step, such as an open row; false if there is none
 	KeyHints(rc RenderContext) []KeyHint                // the keys that work now, without those of actions
 	IsFilterable() bool                                 // / filters the rows
-	ListsItsActions() bool                              // the page itself shows the keys of its actions
 	Selection(rc RenderContext) action.Selection        // the objects that actions apply to
 	Subscription(rc RenderContext) feed.Subscription    // the lists that the page shows
 	ActionDone(changed action.Selection)                // an action changed these objects: their marks go

@@ -20,6 +20,7 @@ type RenderContext struct {
 	Now           time.Time
 	Width, Height int    // of the page, in cells
 	Filter        string // the text after /
+	HasVerdict    bool   // the screen has the verdict above it already
 	IsPanel       bool   // the page is looked at only, beside the one that has the keys
 
 	UnselectedInput action.Input    // without a selection

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,34 +86,54 @@ func (rc RenderContext) WaitingLines(what string, t feed.Freshness) []string {
 
 // connectingLines are the servers and why none of them has answered yet.
 func (rc RenderContext) connectingLines() []string {
+	out := append(rc.Paragraph(theme.Strong, "No node has answered yet. The console goes on trying, and shows the cluster as soon as one does."), "")
+	if rc.Snapshot.Status.Known() {
+		out = append(rc.Paragraph(theme.Strong, "The connection is lost, and the console tries each node:"), "")
+	}
+	attempts, do := rc.attemptLines()
+	if do != nil {
+		attempts = append(append(attempts, ""), do...)
+	}
+	return append(out, attempts...)
+}
+
+// attemptLines are a line for each server that cannot be reached, and what to do: below it, or once where that
+// is the same for all of them.
+func (rc RenderContext) attemptLines() (out, do []string) {
 	attempts := rc.Snapshot.Attempts
 	var hosts []string
 	width := 0
+	steps := map[string]bool{}
 	for _, a := range attempts {
 		_, host, _ := strings.Cut(a.Server, "://")
 		hosts = append(hosts, host)
 		width = max(width, min(widget.Width(host), rc.Width/3))
+		if a.Next != "" {
+			steps[a.Next] = true
+		}
 	}
-	out := append(rc.Paragraph(theme.Strong, "No node has answered yet. The console goes on trying, and shows the cluster as soon as one does."), "")
-	next := ""
 	for i, a := range attempts {
 		why, tone := "is being tried", theme.Dim
 		if a.Why != "" {
 			why, tone = a.Why+", since "+rc.FormatTime(a.Since), theme.Warn
 		}
-		if next == "" {
-			next = a.Next
-		}
 		lead := " " + rc.Paint(theme.Plain, widget.PadRight(widget.Truncate(rc.Theme, hosts[i], width), width)) + "  "
-		for _, l := range widget.Wrap(why, max(20, rc.Width-width-4)) {
-			out = append(out, lead+rc.Paint(tone, l))
-			lead = strings.Repeat(" ", width+3)
+		add := func(tone theme.Tone, text string) {
+			for _, l := range widget.Wrap(widget.Sanitize(text), max(20, rc.Width-width-4)) {
+				out = append(out, lead+rc.Paint(tone, l))
+				lead = strings.Repeat(" ", width+3)
+			}
+		}
+		add(tone, why)
+		switch {
+		case a.Next == "":
+		case len(steps) > 1:
+			add(theme.Accent, "Do: "+a.Next)
+		default:
+			do = rc.Paragraph(theme.Accent, "Do: "+a.Next)
 		}
 	}
-	if next != "" {
-		out = append(append(out, ""), rc.Paragraph(theme.Accent, "Do: "+next)...)
-	}
-	return out
+	return out, do
 }
 
 // StaleLines say how old an unanswered topic is; nil while it is fresh.
@@ -124,6 +145,10 @@ func (rc RenderContext) StaleLines(t feed.Freshness, maxAge time.Duration) []str
 		return nil
 	}
 	text := fmt.Sprintf("%s No answer for %s: figures are from %s.", rc.Theme.Glyphs.Degraded, widget.FormatDuration(t.Age(rc.Now)), rc.FormatTime(t.ReceivedAt))
+	if len(rc.Snapshot.Attempts) > 0 {
+		attempts, do := rc.attemptLines()
+		return slices.Concat(rc.Paragraph(theme.Warn, text+" The connection is lost, and the console tries each node:"), attempts, do)
+	}
 	if t.Err != nil {
 		text += " " + widget.Sentence(t.Err.Text)
 	}

@@ -148,8 +148,11 @@ func summary(rc page.RenderContext) []string { return append(rc.DimIfStale(repli
 func replicationLines(rc page.RenderContext) []string {
 	v := rc.Snapshot.Status.Value.View
 	all := v.AllBuckets()
-	var notCurrent []string
+	var notCurrent, leaderless []string
 	for _, b := range all {
+		if b.Leader == "" {
+			leaderless = append(leaderless, page.Subject(b.Name))
+		}
 		if _, tone := replicaSummary(b); tone != theme.Good {
 			notCurrent = append(notCurrent, page.Subject(b.Name))
 		}
@@ -157,6 +160,10 @@ func replicationLines(rc page.RenderContext) []string {
 	switch {
 	case len(all) == 0:
 		return nil
+	case len(leaderless) == len(all):
+		return rc.Paragraph(theme.Strong, "No bucket has a leader: none of them can be written until more than half of its replicas answer.")
+	case len(leaderless) > 0:
+		return rc.Paragraph(theme.Strong, fmt.Sprintf("Without a leader, and not to be written now: %s. A bucket elects one while more than half of its replicas answer.", strings.Join(leaderless, ", ")))
 	case len(notCurrent) == 0:
 		if len(v.Buckets) == 0 {
 			return rc.Paragraph(theme.Plain, "The migration to KV creates the five buckets of the control plane. The buckets below are internal, and all their replicas are current.")

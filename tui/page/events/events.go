@@ -138,7 +138,7 @@ func entryDetail(rc page.RenderContext, e admin.HistoryEntry) []string {
 	case i.IsOpen():
 		f.Add("ended", "not yet")
 	default:
-		f.Add("ended", moment(rc, i.End)+", after "+widget.FormatDuration(i.Lasted(i.End)))
+		f.Add("ended", moment(rc, i.End)+", after "+lasted(i.Lasted(i.End)))
 	}
 	f.Add("cause", widget.GroupCounts(widget.Sanitize(i.Cause)))
 	f.Add("what", widget.GroupCounts(widget.Sanitize(t.What)))
@@ -179,4 +179,12 @@ func (m *Page) ClipboardText(rc page.RenderContext) (what, text string) {
 		}
 	}
 	return "the event", ""
+}
+
+// lasted is the length of an incident; the nodes' clocks do not say what is below a second.
+func lasted(d time.Duration) string {
+	if d < time.Second {
+		return "less than 1 s"
+	}
+	return widget.FormatDuration(d)
 }

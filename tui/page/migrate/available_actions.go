@@ -4,39 +4,57 @@ import (
 	"slices"
 	"strings"
 
+	"unibus/tui/action"
 	"unibus/tui/page"
 	"unibus/tui/theme"
 	"unibus/tui/widget"
 )
 
-// actionLines list the available actions, then the unavailable ones grouped by
-// reason. None of it is cut off.
-func (m *Page) actionLines(rc page.RenderContext) []string {
-	var available []string
+// unavailableLines are the actions that are not available, grouped by the reason. The footer has the others.
+func (m *Page) unavailableLines(rc page.RenderContext) []string {
 	var reasons []string
 	names := map[string][]string{} // by reason
-	for _, a := range rc.Actions {
-		if a.Scope != m.Name() {
+	for _, a := range m.actions(rc) {
+		reason := a.UnavailableReason(rc.UnselectedInput)
+		if reason == "" {
 			continue
 		}
-		name := strings.TrimPrefix(a.Name, "migrate ")
-		reason := a.UnavailableReason(rc.UnselectedInput)
-		switch {
-		case reason == "":
-			available = append(available, rc.Paint(theme.Accent, a.Key)+" "+name)
-			continue
-		case names[reason] == nil:
+		if names[reason] == nil {
 			reasons = append(reasons, reason)
 		}
-		names[reason] = append(names[reason], name)
+		names[reason] = append(names[reason], shortName(a))
 	}
-	var unavailable []string
+	var items []string
 	for _, reason := range reasons {
-		unavailable = append(unavailable, strings.Join(names[reason], ", ")+": "+reason)
+		items = append(items, strings.Join(names[reason], ", ")+": "+reason)
 	}
-	lines := fillLines(rc, theme.Plain, available)
-	return append(lines, fillLines(rc, theme.Dim, unavailable)...)
+	return fillLines(rc, theme.Dim, items)
 }
+
+// unavailableNames are the same without the reasons; an action's key says its own.
+func (m *Page) unavailableNames(rc page.RenderContext) []string {
+	var names []string
+	for _, a := range m.actions(rc) {
+		if a.UnavailableReason(rc.UnselectedInput) != "" {
+			names = append(names, shortName(a))
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return rc.Paragraph(theme.Dim, "not now: "+strings.Join(names, ", ")+"; a key says why")
+}
+
+func (m *Page) actions(rc page.RenderContext) (out []action.Action) {
+	for _, a := range rc.Actions {
+		if a.Scope == m.Name() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func shortName(a action.Action) string { return strings.TrimPrefix(a.Name, "migrate ") }
 
 // fillLines puts each item on the first line with space for it, and wraps longer
 // items.

@@ -19,8 +19,8 @@ import (
 	"unibus/tui/widget"
 )
 
-// tallPage is a height that the body never fills.
-const tallPage = 40
+// tallPage is a height from which other pages are below a short one.
+const tallPage = 30
 
 // Page keeps how far the operator has scrolled.
 type Page struct{ scroll widget.Scroll }
@@ -34,19 +34,21 @@ func (m *Page) Name() action.PageName { return action.PageMigrate }
 // IsFilterable is false: the page has no list.
 func (m *Page) IsFilterable() bool { return false }
 
-// ListsItsActions is true.
-func (m *Page) ListsItsActions() bool { return true }
-
 // View draws the migration from its timeline down to the keys that differ, and
-// the available actions below.
+// below why the other actions are not available. Why each of them is not gives way to the body.
 func (m *Page) View(rc page.RenderContext) string {
 	if wait := rc.WaitingLines("the state of the migration", rc.Snapshot.Migration.Freshness); wait != nil {
 		return rc.Fit(wait)
 	}
-	actions := m.actionLines(rc)
+	actions := m.unavailableLines(rc)
 	height := max(1, rc.Height-len(actions)-1)
 	body := m.body(rc, height)
-	if rc.Height > tallPage { // else the keys stay at the bottom, and nothing moves when the body grows
+	if len(body) > height {
+		actions = m.unavailableNames(rc)
+		height = max(1, rc.Height-len(actions)-1)
+		body = m.body(rc, height)
+	}
+	if rc.Height >= tallPage { // else the last lines stay at the bottom, and nothing moves when the body grows
 		height = min(height, len(body))
 	}
 	lines := strings.Split(widget.Fit(rc.Theme, strings.Join(m.scroll.VisibleLines(rc.Theme, body, height), "\n"), rc.Width, height), "\n")

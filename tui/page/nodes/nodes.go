@@ -129,7 +129,7 @@ func ifNodesStop(rc page.RenderContext, h int) []string {
 	if len(out) > h || len(out) == 2 {
 		out = nil
 	}
-	if explained := rc.Explanations(); len(out)+len(explained) <= h {
+	if explained := rc.Explanations(false); len(out)+len(explained) <= h {
 		out = append(out, explained...)
 	}
 	return rc.DimIfStale(out)

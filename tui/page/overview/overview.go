@@ -50,8 +50,10 @@ func (m *Page) View(rc page.RenderContext) string {
 		return m.allFindings(rc)
 	}
 	m.RefreshRows(rc)
-	lines := verdictLines(rc)
-	lines = append(lines, "")
+	var lines []string
+	if !rc.HasVerdict {
+		lines = append(verdictLines(rc), "")
+	}
 	lines = append(lines, rc.DimIfStale(summaryLines(rc.AtStatusTime()))...)
 	lines = append(lines, "")
 	remaining := rc.Height - len(lines)
@@ -70,7 +72,7 @@ const eventLines = 6
 func belowNodes(rc page.RenderContext, h int) []string {
 	out := rc.DimIfStale(findingLines(rc, h))
 	reserved := min(eventLines, len(rc.Snapshot.History.Value.Entries)+2)
-	blocks := [][]string{rc.DimIfStale(replicaMap(rc)), rc.DimIfStale(trafficCharts(rc)), rc.Explanations()}
+	blocks := [][]string{rc.DimIfStale(replicaMap(rc)), rc.DimIfStale(trafficCharts(rc)), rc.Explanations(true)}
 	if all := leaderTimeline(rc.AtStatusTime(), true); len(out)+lineCount(blocks)+len(all)+reserved <= h {
 		blocks = append(blocks, rc.DimIfStale(all))
 	} else {
@@ -94,10 +96,10 @@ func lineCount(blocks [][]string) (n int) {
 // verdictLines are the verdict, its meaning and the next step.
 func verdictLines(rc page.RenderContext) []string {
 	st := rc.Snapshot.Status.Value
-	tone := theme.Strong
+	tone, doTone := theme.Strong, theme.Accent
 	stale := rc.StaleLines(rc.Snapshot.Status.Freshness, page.StatusMaxAge)
 	if stale != nil {
-		tone = theme.Dim
+		tone, doTone = theme.Dim, theme.Dim
 	}
 	text := st.Sentence
 	if text == "" {
@@ -105,7 +107,7 @@ func verdictLines(rc page.RenderContext) []string {
 	}
 	lines := append(stale, rc.Paragraph(tone, text)...)
 	if st.Do != "" {
-		lines = append(lines, rc.Paragraph(theme.Accent, "Do: "+st.Do)...)
+		lines = append(lines, rc.Paragraph(doTone, "Do: "+st.Do)...)
 	}
 	return lines
 }
@@ -139,6 +141,8 @@ func (m *Page) GoBack() bool {
 // KeyHints are the page's own keys.
 func (m *Page) KeyHints(rc page.RenderContext) []page.KeyHint {
 	switch {
+	case !rc.Snapshot.Status.Known():
+		return nil
 	case m.findingsOpen && guideNamed(rc) != nil:
 		return []page.KeyHint{{Key: "enter", Does: "guide " + widget.Sanitize(strings.Join(guideNamed(rc), " "))}, {Key: "esc", Does: "back"}}
 	case m.findingsOpen:

@@ -34,7 +34,7 @@ func verdictLines(rc page.RenderContext, r admin.Rollout) []string {
 	off := mode(core.BusAuthOff)
 	switch {
 	case len(silent) > 0:
-		glyph, next = g.Unknown, "start unibusd on "+widget.JoinNames(silent)+", or see page 2 for its state."
+		glyph, next = g.Unknown, "bring "+widget.JoinNames(silent)+" back: page 1 says how."
 	case len(off) > 0:
 		glyph, next = g.Unknown, "start "+widget.JoinNames(off)+" with --bus-auth soft, wait a day for users to connect, then check again."
 	case len(denied) > 0:
