@@ -95,7 +95,7 @@ func TestLostConnectionNamesEachServer(t *testing.T) {
 	}
 }
 
-// TestBucketsWithoutALeaderAreNamed: what cannot be written is said first.
+// TestBucketsWithoutALeaderAreNamed: the sentence begins with the buckets that take no writes.
 func TestBucketsWithoutALeaderAreNamed(t *testing.T) {
 	t.Parallel()
 	state := tuitest.Healthy()
