@@ -167,8 +167,11 @@ func (w *reconciler) openBox(ctx context.Context, head seal.Head) (seal.OpenedBo
 // has the key of an epoch could otherwise take others back to it.
 func (w *reconciler) openMembersBox(rec seal.Record, box core.SealedKey) (seal.OpenedBox, error) {
 	opened, err := seal.OpenBox(rec, box, w.c.me, w.c.kem.forBox(box.Box))
-	if err != nil || !opened.Late || rec.Members == nil {
-		return opened, err
+	if err != nil {
+		return opened, &boxError{err}
+	}
+	if !opened.Late || rec.Members == nil {
+		return opened, nil
 	}
 	defer func() {
 		if err == nil && opened.By != w.c.me { // this user's own comes from before
@@ -263,7 +266,7 @@ func (w *reconciler) advance(ctx context.Context, row core.EpochRecord, prev *se
 		rec, err = w.chain.AdvanceUnlinked(row)
 		return rec, false, err
 	}
-	if why != nil {
+	if why != nil && (!isBoxError(why) || errors.Is(why, seal.ErrKey)) { // of a false box no other is given once its epoch is over
 		return rec, false, why
 	}
 	return rec, false, newFault(core.KindRefused, ErrUnlinked, "%s was made by %s, and the key before it is not here: nothing proves that %s was a member",

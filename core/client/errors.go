@@ -77,6 +77,23 @@ func isSuspicious(err error) bool {
 	return errors.As(err, &f) || errors.As(err, &own) && (own == ErrUnlinked || own == ErrFounder)
 }
 
+// boxError is what is wrong with the box that a member has sealed to this user.
+type boxError struct{ error }
+
+func (e *boxError) Unwrap() error { return e.error }
+
+func isBoxError(err error) bool {
+	var bad *boxError
+	return errors.As(err, &bad)
+}
+
+// allowsStatements says that a fault of a room says nothing against the known history of its
+// members: a record, or a box, is not as it should be. A member can make such a one, and could
+// not be removed if nobody signed while it is there.
+func allowsStatements(fault error) bool {
+	return isBoxError(fault) || errors.Is(fault, seal.ErrLink) || errors.Is(fault, seal.ErrChain) || errors.Is(fault, ErrUnlinked)
+}
+
 // sleep returns false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"unibus/core"
@@ -42,7 +41,7 @@ func (c *Client) FoundAnew(ctx context.Context, room core.RoomID, members []cont
 		if founded, err = w.sendFounding(ctx, req, mark); err != nil {
 			return err
 		}
-		if err := w.follow(ctx); err != nil && !errors.Is(err, seal.ErrKey) {
+		if err := w.follow(ctx); err != nil && !isBoxError(err) {
 			return err
 		}
 		return w.rekey(ctx, seal.ReasonOther)
@@ -125,7 +124,7 @@ func (c *Client) TrustFounder(ctx context.Context, room core.RoomID, founder cor
 	defer cancel()
 	defer r.wake()
 	err = r.runJob(ctx, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) })
-	if err != nil && !errors.Is(err, seal.ErrKey) {
+	if err != nil && !isBoxError(err) {
 		return r, err
 	}
 	r.members.use(func(m *seal.Membership) {

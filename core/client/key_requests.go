@@ -107,6 +107,13 @@ func (w *reconciler) mayRenew() bool {
 	return time.Since(w.room.view.Load().rekey.moved) > w.c.timing.renewEvery
 }
 
+// isKeyOver says that a member who has the present key is none any more, by the statements or
+// by this process' own removal.
+func (w *reconciler) isKeyOver() (over bool) {
+	w.room.members.use(func(m *seal.Membership) { over = m != nil && m.MustRekey() })
+	return over || w.key.Record().Epoch <= w.room.view.Load().removedEpoch
+}
+
 // giveKey seals the present key to a member. KindConflict if the room is at another
 // epoch by now, KindExists if they have a box that this member may not replace.
 func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
@@ -134,6 +141,9 @@ func (w *reconciler) giveKey(ctx context.Context, user core.UserID) error {
 		return err
 	} else if !is {
 		return w.ghostError(user)
+	}
+	if w.isKeyOver() { // whom it is given would send to a member who was removed; the next key is for all
+		return newFault(core.KindUnavailable, ErrRekeyDue, "a member of the room %s who has its key was removed: nobody is given it any more", w.room.id)
 	}
 	k, err := w.kemKeyOf(m)
 	if err != nil {

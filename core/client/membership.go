@@ -1,9 +1,11 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +30,11 @@ type signedChange struct {
 	over   seal.Hash
 	what   string
 	signed [][]byte
+}
+
+// has says whether a statement is one of them.
+func (c signedChange) has(statement []byte) bool {
+	return slices.ContainsFunc(c.signed, func(b []byte) bool { return bytes.Equal(b, statement) })
 }
 
 // use calls f with the chain, which may be nil.
@@ -142,6 +149,7 @@ func (r *Room) unreadError() error {
 // Nothing that they say is used before it is on disk, so that no later process can be shown less.
 func (r *Room) appendMembers(all [][]byte) (err error) {
 	var newest seal.Statement // by another member
+	own := false              // signed by another process of this user
 	r.members.use(func(m *seal.Membership) {
 		for _, b := range all {
 			var s seal.Statement
@@ -149,11 +157,17 @@ func (r *Room) appendMembers(all [][]byte) (err error) {
 			if s, err = m.Append(b); err != nil {
 				return
 			}
-			if s.Seq > known && s.Signer != r.c.me && s.Time > newest.Time {
+			switch isNew := s.Seq > known; {
+			case isNew && s.Signer == r.c.me:
+				own = own || !r.members.last.has(b)
+			case isNew && s.Time > newest.Time:
 				newest = s
 			}
 		}
 	})
+	if own {
+		r.do((*roomLoop).noteOwnSigned)
+	}
 	if newest.Signer != "" {
 		r.do(func(l *roomLoop) { l.noteSigned(newest.Signer, newest.Time) })
 	}
@@ -344,7 +358,7 @@ func (r *Room) appendSigned(ctx context.Context, p plan) error {
 	case <-ctx.Done():
 		return core.Errorf(core.KindUnavailable, "the statements before this one about the members of the room %s are not sent yet: %s", r.id, errorText(ctx.Err())).WithOutcome(core.OutcomeNone)
 	}
-	if fault := r.view.Load().fault; fault != nil && isSuspicious(fault) {
+	if fault := r.view.Load().fault; fault != nil && isSuspicious(fault) && !allowsStatements(fault) {
 		return fault // nothing is signed over a history that contradicts what is known
 	}
 	for try := 1; ; try++ {
@@ -380,6 +394,7 @@ func (r *Room) appendSigned(ctx context.Context, p plan) error {
 // sign signs what is planned. It names the newest epoch that was followed.
 func (r *Room) sign(p plan) (signed [][]byte, err error) {
 	var record *seal.Record
+	unproven := r.view.Load().unproven
 	if head := r.view.Load().head; head != nil {
 		record = &seal.Record{Place: seal.Place{Epoch: head.Epoch}, Hash: head.Hash}
 	}
@@ -390,6 +405,10 @@ func (r *Room) sign(p plan) (signed [][]byte, err error) {
 		}
 		var cfgs []seal.StatementConfig
 		if cfgs, err = p(m); err != nil || len(cfgs) == 0 {
+			return
+		}
+		if unproven && !onlyLeaves(cfgs) {
+			err = r.unprovenError()
 			return
 		}
 		now := signedChange{over: m.Head().Hash, what: fmt.Sprint(cfgs)}
@@ -405,6 +424,12 @@ func (r *Room) sign(p plan) (signed [][]byte, err error) {
 		}
 	})
 	return signed, err
+}
+
+// onlyLeaves says that nothing but this user's own departure is to be signed. Whatever else a
+// device signs over an old head leads others there: whom it invites trusts that head.
+func onlyLeaves(cfgs []seal.StatementConfig) bool {
+	return !slices.ContainsFunc(cfgs, func(c seal.StatementConfig) bool { return c.Kind != seal.StatementLeave })
 }
 
 // invitationPlan invites a user who is no member. That the servers have removed a member is

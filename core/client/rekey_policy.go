@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"time"
 
 	"unibus/core"
@@ -80,7 +79,7 @@ func (v *roomView) hasLegacyKeys() bool {
 
 // lacksKey says that this process needs the room's key from another member.
 func (v *roomView) lacksKey() bool {
-	return v.isEncrypted() && v.signed && v.sender == nil && v.over == nil && v.info.Room.Rec != core.LegacyRec && (v.fault == nil || errors.Is(v.fault, seal.ErrKey))
+	return v.isEncrypted() && v.signed && v.sender == nil && v.over == nil && v.info.Room.Rec != core.LegacyRec && (v.fault == nil || isBoxError(v.fault))
 }
 
 // planRekey sets the time at which this process makes a key, if one is due.

@@ -63,6 +63,9 @@ type roomState struct {
 	// Unproven is when a device without saved state has followed the chain from an older answer
 	// of this user on: nothing here proves that it is shown as it is now. 0: that is proven.
 	Unproven core.Millis `json:"unproven,omitempty"`
+	// WeaklyProven says that a new device was proven while the room had one other member at most
+	// when this user had signed last: another statement of this user makes it unproven again.
+	WeaklyProven bool `json:"weakly_proven,omitempty"`
 	// Heard is the newest time that another member has signed.
 	Heard *heardState `json:"heard,omitempty"`
 	// Answered says that this user joined by an answer of its own, which the chain must hold.

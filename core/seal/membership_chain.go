@@ -28,6 +28,7 @@ type logged struct {
 	hash      Hash
 	wasActive bool // its subject was an active member before it
 	lapsed    []core.UserID
+	inviter   core.UserID // of an acceptance: who made the invitation
 }
 
 // The end of every statement has fixed places, counted from its last byte. Reading them
@@ -262,10 +263,13 @@ func (m *Membership) follow(s Statement) error {
 	if err := m.checkNext(s); err != nil {
 		return err
 	}
-	wasActive := m.roleOf(s.Subject) != ""
-	lapsed := m.apply(s)
-	m.log = append(m.log, logged{s.raw, s.Hash, wasActive, lapsed})
-	if wasActive && (s.Kind == StatementRemove || s.Kind == StatementLeave) {
+	entry := logged{raw: s.raw, hash: s.Hash, wasActive: m.roleOf(s.Subject) != ""}
+	if s.Kind == StatementAccept {
+		entry.inviter = m.people[s.Subject].Inviter
+	}
+	entry.lapsed = m.apply(s)
+	m.log = append(m.log, entry)
+	if entry.wasActive && (s.Kind == StatementRemove || s.Kind == StatementLeave) {
 		m.departure = s.Seq
 	}
 	return nil

@@ -1,0 +1,102 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+
+	"unibus/core"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// rekeyWithBadBoxes has a member make a key as any member may, and seal something else than
+// the key to one of the members.
+func rekeyWithBadBoxes(t *testing.T, by *Room, victim core.UserID) {
+	t.Helper()
+	c := by.c
+	made := makeRecordAs(t, by, seal.ReasonAsked)
+	for i, k := range made.Keys {
+		if k.User == victim {
+			made.Keys[i].Box = bytes.Clone(k.Box)
+			made.Keys[i].Box[100] ^= 1
+		}
+	}
+	must[core.Room](t)(c.api.Rekey(ctx(t), made.Record, made.Keys))
+}
+
+// makeRecordAs makes the room's next key for all members, as a member whose program is its own.
+func makeRecordAs(t *testing.T, by *Room, reason seal.Reason) (made seal.Rekeyed) {
+	t.Helper()
+	ok(t, runJob(t, by, func(ctx context.Context, w *reconciler) (err error) {
+		if err = w.follow(ctx); err != nil {
+			return err
+		}
+		made, err = w.makeRecord(ctx, w.room.Info().Room, reason)
+		return err
+	}))
+	return made
+}
+
+// TestOwnerRemovesAMemberWhoSealsNothing: bob, a plain member, makes a key and seals something
+// else to ann, the owner. Her client tells of it, and she can remove bob all the same: a member
+// must not be able to keep everybody from removing it.
+func TestOwnerRemovesAMemberWhoSealsNothing(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
+	join(t, p.room, cid)
+	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	awaitKeys(t, p.room)
+	told := eventsOf(t, p.ann)
+	rekeyWithBadBoxes(t, p.bobs, p.ann.User())
+	p.room.wake()
+	awaitEvent(t, told, func(e Suspicion) bool { return errors.Is(e.Err, seal.ErrBox) })
+	_ = p.room.Remove(ctx(t), p.bob.User()) // the key after it may be another member's to make
+	ok(t, p.room.fetchStatements(ctx(t)))
+	if role, _ := p.room.members.role(p.bob.User()); role != "" {
+		t.Errorf("bob is still a %s: %v", role, p.room.Err())
+	}
+	nodetest.Wait(t, wait, func() error {
+		cids.wake()
+		if at, _ := cids.Epoch(); at < 4 {
+			return core.Errorf(core.KindConflict, "cid is at epoch %d", at)
+		}
+		return nil
+	})
+	nodetest.Wait(t, wait, func() error { // nothing proves the link of the next key to ann: she decides
+		p.room.wake()
+		if err := p.room.Err(); !errors.Is(err, ErrUnlinked) {
+			return core.Errorf(core.KindConflict, "ann's room: %v", err)
+		}
+		return nil
+	})
+	ok(t, p.room.Trust(ctx(t), cid.User()))
+	heard := cids.Chan(t.Context())
+	ok(t, p.room.Send(ctx(t), []byte("without bob")))
+	receiveText(t, heard, "without bob")
+}
+
+// TestFalseBoxIsReplaced: a member whose box is false asks for another one, and an owner's
+// replaces it, also after a restart.
+func TestFalseBoxIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	malloryClient := newTestUser(t, p.cluster, core.RoleMember).open()
+	join(t, p.room, malloryClient)
+	mallory := must[*Room](t)(malloryClient.Room(ctx(t), p.room.ID()))
+	awaitKeys(t, p.room)
+	isAt(t, mallory, 2)
+	ok(t, p.bob.Close())
+	resume := stall(t, p.room)
+	rekeyWithBadBoxes(t, mallory, p.bobFiles.id)
+	bob := p.bobFiles.open()
+	room := must[*Room](t)(bob.Room(ctx(t), p.room.ID()))
+	want(t, "bob's room", room.Err(), core.KindRefused, seal.ErrBox)
+	resume()
+	heard := room.Chan(t.Context())
+	isAt(t, room, 3)
+	ok(t, p.room.Send(ctx(t), []byte("again")))
+	receiveText(t, heard, "again")
+}
