@@ -107,7 +107,7 @@ func (w *reconciler) attend() time.Duration {
 // forgetFormerMembers drops what is known of users who are no members any more, once
 // there is more than there are members.
 func (l *roomLoop) forgetFormerMembers(members int) {
-	if max(len(l.fresh.heard), len(l.heartbeatTimes), len(l.heartbeatSeen), len(l.claims.by)) <= members {
+	if max(len(l.fresh.heard), len(l.heartbeatTimes), len(l.heartbeatSeen), len(l.claims.by), len(l.requestTimes), len(l.answered)) <= members {
 		return
 	}
 	isMember := func(u core.UserID) bool {
@@ -115,7 +115,8 @@ func (l *roomLoop) forgetFormerMembers(members int) {
 		return role != ""
 	}
 	l.fresh.forget(isMember)
-	for _, times := range []map[core.UserID]core.Millis{l.heartbeatTimes, l.heartbeatSeen} {
+	maps.DeleteFunc(l.answered, func(u core.UserID, _ time.Time) bool { return !isMember(u) })
+	for _, times := range []map[core.UserID]core.Millis{l.heartbeatTimes, l.heartbeatSeen, l.requestTimes} {
 		maps.DeleteFunc(times, func(u core.UserID, _ core.Millis) bool { return !isMember(u) })
 	}
 	maps.DeleteFunc(l.claims.by, func(u core.UserID, _ claim) bool { return !isMember(u) })
@@ -174,7 +175,7 @@ func (r *Room) subscribeHeartbeats(w *reconciler) error {
 	return err
 }
 
-// onHeartbeat takes a heartbeat of a member; the library calls it from one goroutine. One
+// onHeartbeat takes a heartbeat of a member, or a key request; the library calls it from one goroutine. One
 // of a user whom the statements do not know is left out: that may be a member who has just
 // joined, and the next one counts.
 func (r *Room) onHeartbeat(m *nats.Msg) {
@@ -184,6 +185,10 @@ func (r *Room) onHeartbeat(m *nats.Msg) {
 	}
 	user := core.UserID(tokens[3])
 	if role, _ := r.members.role(user); role == "" {
+		return
+	}
+	if len(m.Data) == seal.KeyRequestSize+len(r.id) {
+		r.onKeyRequest(user, m.Data)
 		return
 	}
 	h, err := seal.VerifyHeartbeat(r.id, user, m.Data)

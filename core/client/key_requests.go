@@ -2,36 +2,77 @@ package client
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/control"
 	"unibus/core/seal"
 )
 
-// keyRequestText is the message of a member without a key in an encrypted room; no
-// sealed message is so short.
+// keyRequestText is what a member without a key says in an encrypted room, beside its signed
+// request, for members whose program reads that alone; no sealed message is so short. A node
+// can say it in anybody's name: it replaces no box and causes no new key.
 func keyRequestText() []byte { return []byte("\xffunibus.client.plea.v1") }
 
 // keyRequest is that a member gets the present key from this process at a time.
-// asked says that they requested it: they cannot open a box that is there.
+// asked says that they have signed a request: they cannot open a box that is there.
 type keyRequest struct {
 	at    time.Time
 	asked bool
 }
 
 // noteKeyRequest notes that a member needs the key, because they request it or have
-// just joined.
+// just joined. One who asks again and again is answered as often as an honest one asks.
 func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
-	if asked && user != l.c.me {
-		l.heartbeats.soon(time.Now(), l.c.timing.keyRequestEvery/5, l.c.timing.minHeartbeat, randomUpTo)
-	}
 	was, noted := l.keyRequests[user]
 	if user == l.c.me || noted && (was.asked || !asked) || len(l.keyRequests) >= maxPending {
 		return
 	}
+	if time.Since(l.answered[user]) < l.c.timing.keyRequestEvery/2 {
+		return
+	}
 	l.keyRequests[user] = keyRequest{time.Now().Add(l.c.timing.delayFor(l.info.Role)), asked}
 	l.room.wake()
+}
+
+// noteSignedRequest notes what a member has asked for, unless a newer request of the same
+// member was noted. A member who waits for others to be heard hears this one soon: not often,
+// and later in a large room, where all are asked at once.
+func (l *roomLoop) noteSignedRequest(q seal.KeyRequest) {
+	if q.Time <= l.requestTimes[q.User] {
+		return
+	}
+	l.requestTimes[q.User] = q.Time
+	members, _ := l.room.membersWithout("")
+	within := max(l.c.timing.keyRequestEvery/5, time.Duration(members)*l.c.timing.heartbeatPerMember/100)
+	l.heartbeats.soon(time.Now(), within, l.c.timing.heartbeatEvery(members), randomUpTo)
+	if l.room.wake(); q.Kind == seal.RequestKey {
+		l.noteKeyRequest(q.User, true)
+	}
+}
+
+// onKeyRequest takes a signed request of a member. The key that it names is the newest of that
+// member: a node that shows an older one from now on is found.
+func (r *Room) onKeyRequest(user core.UserID, data []byte) {
+	q, err := seal.VerifyKeyRequest(r.id, user, data)
+	if err != nil {
+		r.c.log.Info("a key request was dropped", "room", r.id, "user", user, "reason", err)
+		return
+	}
+	if user == r.c.me { // another device of this user has a key of its own
+		return
+	}
+	err = r.c.dir.checkPeerKey(seal.KEMKey{User: user, Time: q.KEMTime, Hash: q.KEMHash})
+	r.do(func(l *roomLoop) {
+		switch {
+		case err == nil:
+			l.noteSignedRequest(q)
+		case !errors.Is(err, seal.ErrRollback): // else it was signed before the member has renewed the key
+			l.suspect(user, err.Error(), err)
+		}
+	})
 }
 
 // takeKeyRequest returns a user whose time has come; without one ("") the wait for the
@@ -41,6 +82,9 @@ func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, asked b
 		wait := time.Until(k.at)
 		if wait <= 0 {
 			delete(l.keyRequests, u)
+			if len(l.answered) < maxMembers { // more than there can be: names that somebody forges
+				l.answered[u] = time.Now()
+			}
 			return u, k.asked, 0
 		}
 		most = min(most, wait)
@@ -48,10 +92,12 @@ func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, asked b
 	return "", false, most
 }
 
-// requestKey asks the other members for the room's key while this process lacks it.
-// It returns the wait until the next reconcile.
+// requestKey asks the other members for the room's key while this process lacks it, or to be
+// heard while this is a new device. It returns the wait until the next reconcile.
 func (w *reconciler) requestKey(ctx context.Context) time.Duration {
-	if !w.room.view.Load().lacksKey() {
+	v := w.room.view.Load()
+	lacksKey := v.lacksKey()
+	if !lacksKey && (!v.unproven || v.over != nil) {
 		return w.c.timing.rereadEvery
 	}
 	if wait := time.Until(w.nextKeyRequest); wait > 0 || !w.room.hasSession() {
@@ -61,8 +107,30 @@ func (w *reconciler) requestKey(ctx context.Context) time.Duration {
 	if err := w.c.publishKEMKey(ctx); err != nil {
 		w.c.log.Info("this user's encryption key could not be read", "error", err)
 	}
-	_ = w.c.nc.Publish(w.room.subject, keyRequestText()) // it is sent again
+	kind := seal.RequestHeard
+	if lacksKey {
+		kind = seal.RequestKey
+		_ = w.c.nc.Publish(w.room.subject, keyRequestText()) // it is sent again
+	}
+	w.sendKeyRequest(kind, v.head)
 	return time.Until(w.nextKeyRequest)
+}
+
+// sendKeyRequest signs a request, and sends it where heartbeats are sent: a program that does
+// not know it receives none between the messages.
+func (w *reconciler) sendKeyRequest(kind seal.RequestKind, head *seal.Head) {
+	kem := w.c.ownKey()
+	q := seal.KeyRequest{Room: w.room.id, User: w.c.me, Time: core.MillisOf(time.Now()), Kind: kind, KEMTime: kem.Time, KEMHash: kem.Hash}
+	if head != nil {
+		q.Epoch, q.Record = head.Epoch, head.Hash
+	}
+	b, err := q.Sign(w.c.id)
+	if err == nil {
+		err = w.c.nc.Publish(auth.HeartbeatSubject(w.room.id, string(w.c.me)), b)
+	}
+	if err != nil {
+		w.c.log.Info("a key request was not sent", "room", w.room.id, "reason", err)
+	}
 }
 
 // answerKeyRequests gives the present key to the members whose time has come. It
@@ -93,7 +161,7 @@ func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, ask
 	if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
 		return // they have it, or will ask once they have published a key of their own
 	}
-	if kind == core.KindExists && w.mayRenew() { // a box that they cannot open, and no member may replace it
+	if kind == core.KindExists && w.mayRenew(user) { // a box that they cannot open, and no member may replace it
 		err = w.rekey(ctx, seal.ReasonAsked)
 	}
 	if err != nil && !isSuspicious(err) {
@@ -101,10 +169,15 @@ func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, ask
 	}
 }
 
-// mayRenew bounds how often a new key is made for members who cannot open their
-// box: in the modes off and soft any user can request a key in their name.
-func (w *reconciler) mayRenew() bool {
-	return time.Since(w.room.view.Load().rekey.moved) > w.c.timing.renewEvery
+// mayRenew bounds how often a new key is made for members who cannot open their box, and for
+// one of them: a member may say so without end.
+func (w *reconciler) mayRenew(user core.UserID) bool {
+	every, now := w.c.timing.renewEvery, time.Now()
+	if now.Sub(w.room.view.Load().rekey.moved) <= every || now.Sub(w.renewedFor[user]) <= renewalsApart*every {
+		return false
+	}
+	w.renewedFor[user] = now
+	return true
 }
 
 // isKeyOver says that a member who has the present key is none any more, by the statements or

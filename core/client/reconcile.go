@@ -38,15 +38,16 @@ type reconciler struct {
 
 	heartbeats     *nats.Subscription // nil until the room's members are known to sign
 	nextKeyRequest time.Time
-	unattended     bool          // the room ended by itself: a failed save is logged
-	ended          chan struct{} // closed once it has saved and ended
+	renewedFor     map[core.UserID]time.Time // when a new key was made because a member could not open its box
+	unattended     bool                      // the room ended by itself: a failed save is logged
+	ended          chan struct{}             // closed once it has saved and ended
 }
 
 // job is work that a call gives to the reconciler. It ends with the room.
 type job func(life context.Context, w *reconciler)
 
 func newReconciler(r *Room, saved roomState, trusted []core.UserID) *reconciler {
-	w := &reconciler{c: r.c, room: r, chain: seal.NewChain(r.id), trusted: map[core.UserID]bool{}, ghosts: map[core.UserID]bool{}, ended: make(chan struct{})}
+	w := &reconciler{c: r.c, room: r, chain: seal.NewChain(r.id), trusted: map[core.UserID]bool{}, ghosts: map[core.UserID]bool{}, renewedFor: map[core.UserID]time.Time{}, ended: make(chan struct{})}
 	if saved.Head != nil {
 		w.chain = seal.ResumeChain(*saved.Head)
 	}

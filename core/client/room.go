@@ -25,8 +25,8 @@ import (
 // An open Room follows the room's keys (core/seal), makes a new one when one is due,
 // and gives the present one to members without it. It checks everything that a node
 // says about keys. A contradiction is an error whose cause is a seal.Fault, and
-// nothing is sent in the room while it lasts. A member without the key publishes a
-// key request in the room: byte 0xFF and "unibus.client.plea.v1", which is no
+// nothing is sent in the room while it lasts. A member without the key signs a key
+// request, and publishes byte 0xFF and "unibus.client.plea.v1" in the room, which is no
 // envelope of core/seal. A member with the key checks that the sender is a member,
 // waits a little for members of a higher role, and gives it.
 //
@@ -97,6 +97,7 @@ func (c *Client) newRoom(id core.RoomID) (*Room, *roomLoop, error) {
 		c: c, room: r, saved: saved, marks: map[core.UserID]core.Millis{}, came: map[core.UserID]core.Millis{},
 		receiver: seal.NewReceiver(seal.ReceiverConfig{Room: id}),
 		members:  map[core.UserID]*memberStatus{}, unknown: map[core.UserID]bool{}, keyRequests: map[core.UserID]keyRequest{},
+		answered: map[core.UserID]time.Time{}, requestTimes: map[core.UserID]core.Millis{},
 	}
 	if h := saved.Heard; h != nil {
 		l.fresh.newest, l.fresh.by = h.Time, h.By

@@ -54,11 +54,13 @@ type roomLoop struct {
 	claims         heartbeatClaims
 	told           toldSuspicions
 
-	members     map[core.UserID]*memberStatus
-	unknown     map[core.UserID]bool // the reconciler reads their status next
-	keyRequests map[core.UserID]keyRequest
-	notices     []control.Event // control events, to emit once the reconciler has read the status of their users
-	lostNotices uint64          // beyond the bound
+	members      map[core.UserID]*memberStatus
+	unknown      map[core.UserID]bool // the reconciler reads their status next
+	keyRequests  map[core.UserID]keyRequest
+	answered     map[core.UserID]time.Time   // when a member was given the key, or not
+	requestTimes map[core.UserID]core.Millis // the newest signed request of each member
+	notices      []control.Event             // control events, to emit once the reconciler has read the status of their users
+	lostNotices  uint64                      // beyond the bound
 
 	pending     pendingMessages
 	readers     []*queue[readerItem]

@@ -35,6 +35,7 @@ type timing struct {
 const (
 	saveMarksEvery = time.Second     // the newest times of senders are saved so often
 	minRekeyAge    = time.Hour       // one process makes a key for age alone so often: two clocks that are weeks apart must not outbid each other
+	renewalsApart  = 60              // and for one of them this many times renewEvery
 	probeAgain     = 2 * time.Second // a session that lacks a room is probed again after that, if it has not ended by then
 )
 

@@ -1,0 +1,78 @@
+package client
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"unibus/core"
+	"unibus/core/auth"
+	"unibus/core/nodetest"
+	"unibus/core/seal"
+)
+
+// hear has a room receive a message as a node delivers it, and waits until it is processed.
+func hear(t *testing.T, r *Room, subject string, data []byte) {
+	t.Helper()
+	r.messages <- batch{items: []readerItem{{msg: &nats.Msg{Subject: subject, Data: data}}}}
+	inLoop(t, r, func(*roomLoop) {})
+}
+
+// settle has a room answer what it was asked for.
+func settle(t *testing.T, r *Room) {
+	t.Helper()
+	nodetest.Wait(t, wait, func() error {
+		left := 0
+		inLoop(t, r, func(l *roomLoop) { left = len(l.keyRequests) })
+		if r.wake(); left > 0 {
+			return core.Errorf(core.KindConflict, "%d requests are not answered", left)
+		}
+		return nil
+	})
+	ok(t, runJob(t, r, func(context.Context, *reconciler) error { return nil }))
+}
+
+// TestForgedKeyRequests: a node that asks in ann's name, who has the key, gets no new key made.
+func TestForgedKeyRequests(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	for range 5 {
+		hear(t, p.bobs, p.room.subject, keyRequestText())
+		settle(t, p.bobs)
+	}
+	if at, _ := p.bobs.Epoch(); at != 2 {
+		t.Errorf("the room is at epoch %d", at)
+	}
+}
+
+// TestMemberAsksWithoutEnd: a member that has its key and asks for it again and again costs one
+// new key, and not one for each request.
+func TestMemberAsksWithoutEnd(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	for range 5 {
+		askAs(t, p.ann, p.bobs, seal.RequestKey)
+		settle(t, p.bobs)
+		wait := p.bob.timing.renewEvery + 10*time.Millisecond
+		begun := time.Now()
+		nodetest.Wait(t, time.Minute, func() error {
+			if time.Since(begun) < wait {
+				return core.Errorf(core.KindConflict, "a new key could not be made yet")
+			}
+			return nil
+		})
+	}
+	if at, _ := p.bobs.Epoch(); at > 3 {
+		t.Errorf("the room is at epoch %d", at)
+	}
+}
+
+// askAs has a room hear a signed request of a member.
+func askAs(t *testing.T, c *Client, r *Room, kind seal.RequestKind) {
+	t.Helper()
+	kem := c.ownKey()
+	b := must[[]byte](t)(seal.KeyRequest{Room: r.id, User: c.me, Time: core.MillisOf(time.Now()), Kind: kind, KEMTime: kem.Time, KEMHash: kem.Hash}.Sign(c.id))
+	r.onHeartbeat(&nats.Msg{Subject: auth.HeartbeatSubject(r.id, string(c.me)), Data: b})
+}
