@@ -76,3 +76,45 @@ func askAs(t *testing.T, c *Client, r *Room, kind seal.RequestKind) {
 	b := must[[]byte](t)(seal.KeyRequest{Room: r.id, User: c.me, Time: core.MillisOf(time.Now()), Kind: kind, KEMTime: kem.Time, KEMHash: kem.Hash}.Sign(c.id))
 	r.onHeartbeat(&nats.Msg{Subject: auth.HeartbeatSubject(r.id, string(c.me)), Data: b})
 }
+
+// TestRequestNamesTheNewestKey: ann has renewed her encryption key, which a thief has. A node
+// that shows bob the stolen one gets no box for it once she has asked bob.
+func TestRequestNamesTheNewestKey(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	stolen := must[control.Profile](t)(p.bob.Profile(ctx(t), p.ann.User())).KEMKey
+	ok(t, p.ann.RenewKey(ctx(t)))
+	p.liar.lie(func(l *lyingAPI) {
+		l.members = func(all []control.Member) []control.Member {
+			for i := range all {
+				if all[i].User == p.ann.User() {
+					all[i].KEMKey = stolen
+				}
+			}
+			return all
+		}
+	})
+	askAs(t, p.ann, p.bobs, seal.RequestHeard)
+	give := func(ctx context.Context, w *reconciler) error { return w.giveKey(ctx, p.ann.User()) }
+	want(t, "giving the key to the thief", runJob(t, p.bobs, give), core.KindRefused, seal.ErrRollback)
+}
+
+// TestHeardSoon: a request has the members of a large room send heartbeats over a time in which
+// most of them find it done, and not all at once.
+func TestHeardSoon(t *testing.T) {
+	t.Parallel()
+	p := defaultTiming()
+	for members, within := range map[int]time.Duration{2: 3 * time.Second, 500: 3 * time.Second, 10_000: time.Minute} {
+		if got := p.heardWithin(members); got != within {
+			t.Errorf("%d members: within %s", members, got)
+		}
+	}
+	now, draw := time.Now(), func(d time.Duration) time.Duration { return d - 1 }
+	plan := &heartbeatPlan{}
+	plan.due(now, p.heartbeatEvery(10_000), draw)
+	plan.soon(now, p.heardWithin(10_000), p.heartbeatEvery(10_000), draw)
+	first := plan.at
+	if plan.soon(now.Add(9*time.Minute), p.heardWithin(10_000), p.heartbeatEvery(10_000), draw); plan.at != first {
+		t.Error("a second request within ten minutes counts")
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"unibus/core"
 	"unibus/core/seal"
@@ -123,8 +122,8 @@ func (r verifiedRecord) addName(name string) verifiedRecord {
 }
 
 // foldName is what two names have in common that people take for the same: without case, blanks,
-// invisible characters and combining marks, and with letters of other scripts that look like
-// Latin ones. A node is not bound by the rules for names.
+// invisible characters and marks, and with letters and digits that look like Latin ones. A node
+// is not bound by the rules for names.
 func foldName(name string) string {
 	shown := strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cf, unicode.Mn, unicode.Me, unicode.Cc) && !unicode.IsSpace(r) {
@@ -132,14 +131,44 @@ func foldName(name string) string {
 		}
 		return r
 	}, name)
-	return strings.Map(latin, strings.ToLower(strings.Join(strings.Fields(shown), " ")))
+	return strings.Map(looksLike(), strings.ToLower(strings.Join(strings.Fields(shown), " ")))
 }
 
-// latin is the Latin letter that a small Cyrillic or Greek one looks like.
-func latin(r rune) rune {
-	const others, letters = "авеԁгһіјкӏмноөрсԛѕтуѵԝхүёїαβγεικνορτυχωϲϳ", "abedrhijklmhoopcqstyvwxyeiabyeiknoptuxwcj"
-	if i := strings.IndexRune(others, r); i >= 0 {
-		return rune(letters[utf8.RuneCountInString(others[:i])])
+// looksLike returns the Latin letter, or the plain sign, that a small letter or sign looks like.
+var looksLike = sync.OnceValue(func() func(rune) rune {
+	same := map[rune]rune{'0': 'o', '1': 'i', '|': 'i', 'l': 'i', '\u2019': '\'', '\u02bc': '\'', '`': '\''} // a capital i looks like a small l
+	for letter, all := range accented() {
+		for _, r := range all {
+			same[r] = letter
+		}
+	}
+	const others, letters = "авеԁгһіјкӏмноөрсԛѕтуѵԝхүαβγεικνορτυχωϲϳɑɡⅰⅴⅹⅼⅽⅾⅿ", "abedrhijklmhoopcqstyvwxyabyeiknoptuxwcjagivxlcdm" // Cyrillic, Greek, variants, Roman numbers
+	latin := []rune(letters)
+	for i, r := range []rune(others) {
+		same[r] = latin[i]
+	}
+	return func(r rune) rune {
+		r = plainLetter(r)
+		if unicode.Is(unicode.Pd, r) {
+			return '-'
+		}
+		for next, is := same[r]; is; next, is = same[r] { // an accented letter of another script takes two steps, or three
+			r = next
+		}
+		return r
+	}
+})
+
+// plainLetter is the letter or digit of a wide or a mathematical one, which has no case here.
+func plainLetter(r rune) rune {
+	const wide, wideEnds, mathematical, mathematicalEnds, digits, digitsEnd = 0xFF01, 0xFF5E, 0x1D400, 0x1D6A3, 0x1D7CE, 0x1D7FF
+	switch {
+	case r >= wide && r <= wideEnds:
+		return unicode.ToLower(r - wide + '!')
+	case r >= mathematical && r <= mathematicalEnds:
+		return 'a' + (r-mathematical)%26
+	case r >= digits && r <= digitsEnd:
+		return '0' + (r-digits)%10
 	}
 	return r
 }

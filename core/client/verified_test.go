@@ -281,6 +281,34 @@ func TestNamesThatLookAlike(t *testing.T) {
 	}
 }
 
+// TestNamesThatLookEqual: one name can be written in more than one way that nobody can tell apart.
+func TestNamesThatLookEqual(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][2]string{
+		{"Jos\u00e9", "Jose\u0301"},
+		{"Jos\u00e9", "Jose"},
+		{"M\u00fcller", "Mu\u0308ller"},
+		{"\u1eaeng", "A\u0306\u0301ng"},
+		{"Lars", "Iars"},
+		{"Lars", "|ars"},
+		{"Otto", "0tto"},
+		{"Ilse", "llse"},
+		{"Ann", "\uff21\uff4e\uff4e"},
+		{"Ann", "\U0001d400\U0001d427\U0001d427"},
+		{"\u0419ork", "\u0418\u0306ork"},
+		{"S\u00f8ren", "Soren"},
+		{"Ann-Marie", "Ann\u2010Marie"},
+		{"O'Brien", "O\u2019Brien"},
+		{"Alice", "\u0391\u217cice"},
+		{"\u0401va", "Eva"},
+		{"\u03aczra", "azra"},
+	} {
+		if a, b := foldName(pair[0]), foldName(pair[1]); a != b {
+			t.Errorf("%+q is folded to %+q, and %+q to %+q", pair[0], a, pair[1], b)
+		}
+	}
+}
+
 // TestNamesAreKept: a node renames a verified person back and forth. The names by which
 // people know that person stay, and so does the newest one.
 func TestNamesAreKept(t *testing.T) {

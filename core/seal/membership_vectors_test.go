@@ -12,7 +12,10 @@ import (
 	"unibus/core"
 )
 
-const membershipFile = "membership.json"
+const (
+	membershipFile       = "membership.json"
+	endedInvitationsFile = "ended_invitations.json" // the same, with invitations that end with their inviter's right
+)
 
 // membershipVectors are frozen, as the others are. What nothing random is in must come
 // out the same; testdata/membership_reader.py reads all of them, too.
@@ -71,13 +74,13 @@ type refusalVector struct {
 	Statement []byte `json:"statement"`
 }
 
-func readMembershipVectors(t *testing.T) *membershipVectors {
+func readMembershipVectors(t *testing.T, file string, statements, records, refused int) *membershipVectors {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", membershipFile))
+	data, err := os.ReadFile(filepath.Join("testdata", file))
 	ok(t, err)
 	v := &membershipVectors{}
 	ok(t, json.Unmarshal(data, v))
-	if len(v.Statements) < 20 || len(v.States) != len(v.Statements) || len(v.Records) < 2 || len(v.Refused) < 15 {
+	if len(v.Statements) < statements || len(v.States) != len(v.Statements) || len(v.Records) < records || len(v.Refused) < refused {
 		t.Fatal("there are too few vectors")
 	}
 	return v
@@ -85,7 +88,13 @@ func readMembershipVectors(t *testing.T) *membershipVectors {
 
 func TestMembershipVectors(t *testing.T) {
 	t.Parallel()
-	v := readMembershipVectors(t)
+	readMembershipVectors(t, membershipFile, 20, 2, 15).checkAll(t)
+	readMembershipVectors(t, endedInvitationsFile, 19, 0, 7).checkAll(t)
+}
+
+// checkAll signs everything again, and compares what it leads to.
+func (v *membershipVectors) checkAll(t *testing.T) {
+	t.Helper()
 	signers := map[core.UserID]person{}
 	for _, p := range v.People {
 		signers[p.User] = personOf(t, []byte(p.Seed), make([]byte, 32))
@@ -154,11 +163,13 @@ func TestSecondReader(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no python3 here: the second reader of the membership vectors was not run")
 	}
-	out, err := exec.CommandContext(t.Context(), python, "-I", filepath.Join("testdata", "membership_reader.py"), filepath.Join("testdata", membershipFile)).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, file := range []string{membershipFile, endedInvitationsFile} {
+		out, err := exec.CommandContext(t.Context(), python, "-I", filepath.Join("testdata", "membership_reader.py"), filepath.Join("testdata", file)).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		t.Logf("%s", out)
 	}
-	t.Logf("%s", out)
 }
 
 // TestWriteMembershipVectors writes the files anew: go test -run WriteMembershipVectors -update-vectors.
@@ -166,8 +177,21 @@ func TestWriteMembershipVectors(t *testing.T) {
 	if !*update {
 		t.Skip("the vectors are frozen")
 	}
+	writeMembershipVectors(t, membershipFile, (*vectorWriter).write)
+}
+
+// TestWriteEndedInvitationVectors writes the other file anew.
+func TestWriteEndedInvitationVectors(t *testing.T) {
+	if !*update {
+		t.Skip("the vectors are frozen")
+	}
+	writeMembershipVectors(t, endedInvitationsFile, (*vectorWriter).writeEnded)
+}
+
+func writeMembershipVectors(t *testing.T, file string, write func(*vectorWriter, *testing.T, []person)) {
+	t.Helper()
 	p := roster(t, "ann", "bob", "cid", "dot", "ghost")
-	v := &membershipVectors{Room: "lobby"}
+	v := &membershipVectors{Room: "lobby", Records: []memberRecordVector{}}
 	for _, who := range p {
 		seed, err := who.Seed()
 		ok(t, err)
@@ -175,7 +199,7 @@ func TestWriteMembershipVectors(t *testing.T) {
 	}
 	w := &vectorWriter{v: v, m: founded(t, p[0])}
 	w.note(t)
-	w.write(t, p)
+	write(w, t, p)
 	snapshot, err := MakeSnapshot("attic", true, map[core.UserID]core.MemberRole{p[0].user: core.MemberOwner, p[1].user: core.MemberAdmin})
 	ok(t, err)
 	attic, err := MakeFounding(FoundingConfig{Room: "attic", By: p[0], At: start, Encrypted: true, Snapshot: snapshot})
@@ -183,7 +207,7 @@ func TestWriteMembershipVectors(t *testing.T) {
 	v.Snapshot = snapshotVector{"attic", snapshot, attic.log[0].raw, attic.founding}
 	data, err := json.MarshalIndent(v, "", "  ")
 	ok(t, err)
-	ok(t, os.WriteFile(filepath.Join("testdata", membershipFile), append(data, '\n'), 0o644))
+	ok(t, os.WriteFile(filepath.Join("testdata", file), append(data, '\n'), 0o644))
 }
 
 // vectorWriter makes the vectors' history.
@@ -301,4 +325,42 @@ func (w *vectorWriter) write(t *testing.T, p []person) {
 	w.step(t, StatementRemove, bob, ann, "")
 	w.step(t, StatementCheckpoint, bob, bob, "")
 	w.step(t, StatementInvite, bob, dot, core.MemberAdmin)
+}
+
+// writeEnded is a history of inviters who lose the right to invite and have it again.
+func (w *vectorWriter) writeEnded(t *testing.T, p []person) {
+	t.Helper()
+	ann, bob, cid, dot, ghost := p[0], p[1], p[2], p[3], p[4]
+	invited := func(who person) Hash { return w.m.people[who.user].ref }
+	accepts := func(why string, who person, role core.MemberRole, ref Hash) {
+		w.refuse(t, why, StatementAccept, who, who, role, func(s *Statement) { s.Ref = ref })
+	}
+	w.step(t, StatementInvite, ann, bob, core.MemberAdmin)
+	w.step(t, StatementAccept, bob, bob, "")
+	w.step(t, StatementInvite, bob, cid, core.MemberMember)
+	ofBob := invited(cid)
+	w.step(t, StatementInvite, ann, dot, core.MemberMember)
+	w.step(t, StatementRole, ann, bob, core.MemberMember)
+	accepts("of an admin who was demoted", cid, core.MemberMember, ofBob)
+	w.step(t, StatementRole, ann, bob, core.MemberAdmin) // cid's invitation ends, dot's stays
+	accepts("of one who is an admin again", cid, core.MemberMember, ofBob)
+	w.step(t, StatementAccept, dot, dot, "")
+	w.step(t, StatementInvite, bob, cid, core.MemberMember)
+	ofBob = invited(cid)
+	w.step(t, StatementRemove, ann, bob, "")
+	accepts("of an admin who was removed", cid, core.MemberMember, ofBob)
+	w.step(t, StatementInvite, ann, bob, core.MemberMember)
+	w.step(t, StatementAccept, bob, bob, "") // a member may not invite: it is still there, and nobody can accept it
+	accepts("of an admin who came back as a member", cid, core.MemberMember, ofBob)
+	w.step(t, StatementRole, ann, bob, core.MemberOwner) // ended
+	accepts("of one who came back and is an owner", cid, core.MemberMember, ofBob)
+	w.step(t, StatementInvite, bob, cid, core.MemberAdmin)
+	w.step(t, StatementInvite, bob, ghost, core.MemberMember)
+	ofBob = invited(cid)
+	w.step(t, StatementRole, ann, bob, core.MemberAdmin)
+	accepts("to the role admin, of an owner who is an admin", cid, core.MemberAdmin, ofBob)
+	w.step(t, StatementRole, ann, bob, core.MemberOwner) // cid's ends, and ghost's was allowed all the time
+	accepts("to the role admin, of one who is an owner again", cid, core.MemberAdmin, ofBob)
+	w.step(t, StatementAccept, ghost, ghost, "")
+	w.step(t, StatementCheckpoint, bob, bob, "")
 }

@@ -160,7 +160,7 @@ func TestWriteSafetyVectors(t *testing.T) {
 	if !*update {
 		t.Skip("the vectors are frozen")
 	}
-	members := readMembershipVectors(t)
+	members := readMembershipVectors(t, membershipFile, 20, 2, 15)
 	var v safetyVectors
 	for i, a := range members.People {
 		for _, b := range members.People[i+1:] {
