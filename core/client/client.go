@@ -32,10 +32,11 @@ import (
 // Errors are *core.Error. Their cause may be a Fault of this package or of
 // core/seal, for errors.Is(err, ErrNotMember).
 type Client struct {
-	cfg    Config
-	log    *slog.Logger
-	timing timing
-	events eventFeed
+	cfg        Config
+	log        *slog.Logger
+	timing     timing
+	events     eventFeed
+	suspicions suspicionLog
 
 	// wrap lets tests put another control service in between.
 	wrap func(controlAPI) controlAPI
@@ -340,5 +341,6 @@ func (c *Client) ownKey() seal.KEMKey {
 // contradicts the known state.
 func (c *Client) reportSuspicion(room core.RoomID, err error) {
 	c.log.Warn("a node or member showed something that contradicts the known state", "room", room, "error", err)
+	c.suspicions.note(room, err, time.Now())
 	c.events.emit(Suspicion{room, err})
 }

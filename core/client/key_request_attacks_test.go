@@ -9,6 +9,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/auth"
+	"unibus/core/control"
 	"unibus/core/nodetest"
 	"unibus/core/seal"
 )

@@ -46,11 +46,16 @@ func (l *roomLoop) noteSignedRequest(q seal.KeyRequest) {
 	}
 	l.requestTimes[q.User] = q.Time
 	members, _ := l.room.membersWithout("")
-	within := max(l.c.timing.keyRequestEvery/5, time.Duration(members)*l.c.timing.heartbeatPerMember/100)
-	l.heartbeats.soon(time.Now(), within, l.c.timing.heartbeatEvery(members), randomUpTo)
+	l.heartbeats.soon(time.Now(), l.c.timing.heardWithin(members), l.c.timing.heartbeatEvery(members), randomUpTo)
 	if l.room.wake(); q.Kind == seal.RequestKey {
 		l.noteKeyRequest(q.User, true)
 	}
+}
+
+// heardWithin is the time over which the members who are asked send their heartbeats. Two of
+// them are enough, and the others hear these if the time is long for their number.
+func (t timing) heardWithin(members int) time.Duration {
+	return max(t.keyRequestEvery/5, time.Duration(members)*t.heartbeatPerMember/100)
 }
 
 // onKeyRequest takes a signed request of a member. The key that it names is the newest of that
