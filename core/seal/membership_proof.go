@@ -42,38 +42,70 @@ func splitProof(proof []byte) (statements, states [][]byte, ok bool) {
 
 // splitEntries returns the statements and the states that a part of a proof holds.
 func splitEntries(b []byte) (statements, states [][]byte, ok bool) {
+	ok = walkEntries(b, func(entry []byte, isState bool) {
+		if isState {
+			states = append(states, entry)
+		} else {
+			statements = append(statements, entry)
+		}
+	})
+	if !ok {
+		return nil, nil, false
+	}
+	return statements, states, true
+}
+
+// walkEntries calls f with each statement and state that a part of a proof holds, and keeps
+// none: each look at a room passes over all of its rows.
+func walkEntries(b []byte, f func(entry []byte, isState bool)) (ok bool) {
 	r := reader{b: b}
 	for len(r.b) > 0 && !r.malformed {
-		n, to := int(r.u16()), &statements
+		n, isState := int(r.u16()), false
 		if n == 0 {
-			n, to = int(r.u32()), &states
+			n, isState = int(r.u32()), true
 		}
 		if n == 0 || n > len(r.b) {
-			return nil, nil, false
+			return false
 		}
-		*to = append(*to, r.take(n)[:n:n])
+		f(r.take(n)[:n:n], isState)
 	}
-	return statements, states, !r.malformed
+	return !r.malformed
+}
+
+// lastEntry is the newest statement of a proof, as it is kept; nil where there is none.
+func lastEntry(proof []byte) (last []byte) {
+	if !core.HasStatements(proof) || !walkEntries(proof[len(core.StatementsPrefix):], func(entry []byte, isState bool) {
+		if !isState {
+			last = entry
+		}
+	}) {
+		return nil
+	}
+	return last
 }
 
 // LastInProof is the newest statement of a proof; false where there is none. Its
 // signature is not verified.
 func LastInProof(proof []byte) (Statement, bool) {
-	all, _, ok := splitProof(proof)
-	if !ok || len(all) == 0 {
+	last := lastEntry(proof)
+	if last == nil {
 		return Statement{}, false
 	}
-	s, _, ok := parseStatement(all[len(all)-1])
+	s, _, ok := parseStatement(last)
 	return s, ok
 }
 
 // ProofIsAbout is true of a proof whose statements, if it has any, are about a user, which is
 // where a store keeps them. Nothing of it is verified.
 func ProofIsAbout(proof []byte, user core.UserID) bool {
-	all, _, ok := splitProof(proof)
-	return ok && !slices.ContainsFunc(all, func(b []byte) bool {
-		return len(b) < epochEnds || logged{raw: b}.subject() != string(user)
+	if !core.HasStatements(proof) {
+		return true
+	}
+	others := false
+	ok := walkEntries(proof[len(core.StatementsPrefix):], func(entry []byte, isState bool) {
+		others = others || !isState && (len(entry) < epochEnds || string(logged{raw: entry}.field(subjectEnds, idSize)) != string(user))
 	})
+	return ok && !others
 }
 
 // ProofSizeBy is how many bytes of a proof one signer's statements have.
@@ -101,12 +133,32 @@ func HasFounding(proof []byte) bool {
 // HeadOfProofs is the newest statement of all proofs of a room's rows; false for a
 // room without a chain. It is for a store's keeper: nothing of it is verified.
 func HeadOfProofs(proofs [][]byte) (newest Statement, found bool) {
+	var raw []byte
 	for _, proof := range proofs {
+		if last := lastEntry(proof); last != nil && (raw == nil || seqOf(last) > seqOf(raw)) {
+			raw = last
+		}
+	}
+	if raw == nil {
+		return newest, false
+	}
+	if s, _, ok := parseStatement(raw); ok { // to read each of a large room's would take longer than all the rest
+		return s, true
+	}
+	for _, proof := range proofs { // damaged: the newest of those that can be read
 		if s, ok := LastInProof(proof); ok && (!found || s.Seq > newest.Seq) {
 			newest, found = s, true
 		}
 	}
 	return newest, found
+}
+
+// seqOf is the number of a statement, without reading the rest of it.
+func seqOf(raw []byte) uint64 {
+	r := reader{b: raw}
+	r.start()
+	r.take(min(int(r.u16()), len(r.b)))
+	return r.u64()
 }
 
 // keptStatements are what the proofs of a room's rows hold.
