@@ -8,6 +8,7 @@ import (
 
 	"unibus/core"
 	"unibus/core/request"
+	"unibus/core/seal"
 	"unibus/core/store/storetest"
 )
 
@@ -195,4 +196,44 @@ func TestReplacedInvitationCountsOnce(t *testing.T) {
 	}
 	_, err := w.do(w.owner, methodInvite, inviteRequest{Room: room, User: string(w.member)})
 	wantKind(t, "a third in a room of two", err, core.KindRefused)
+}
+
+// TestRowsAreCounted: each statement writes the row of its subject and the founder's anew, and
+// whoever has made these large pays for them. What takes somebody out is not held up by it.
+func TestRowsAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann, bob := w.signing(t, ""), w.signing(t, "")
+	r := w.signedRoom(t, ann)
+	r.join(t, ann, bob, core.MemberAdmin)
+	for range 40 { // the row grows to 25 KB
+		r.append(t, ann, seal.StatementRole, bob.id, core.MemberOwner)
+		r.append(t, ann, seal.StatementRole, bob.id, core.MemberAdmin)
+	}
+	w.cfg.Quotas = Quotas{Invitations: 50, Rooms: 9, Members: 9, Rekeys: 9, Bytes: 512 << 10}
+	w.usage.by = nil
+	stored, most := 0, int64(0)
+	for range 100 {
+		raised := r.sign(t, ann, seal.StatementRole, bob.id, core.MemberOwner)
+		if _, err := w.do(ann.id, methodAppend, appendRequest{r.id, [][]byte{raised}}); err != nil {
+			wantKind(t, "the last one", err, core.KindRefused)
+			break
+		}
+		if _, err := r.chain.Append(raised); err != nil {
+			t.Fatal(err)
+		}
+		stored++
+		r.append(t, ann, seal.StatementRole, bob.id, core.MemberAdmin)
+		rows, err := w.store.RoomMembers(t.Context(), core.RoomID(r.id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range rows {
+			most += int64(len(m.Proof))
+		}
+	}
+	if most > 3*w.cfg.Quotas.Bytes {
+		t.Errorf("%d statements were kept, which have written %d bytes", stored, most)
+	}
+	r.append(t, ann, seal.StatementRemove, bob.id, "")
 }

@@ -21,19 +21,11 @@ const (
 // checkKept refuses a statement that the row of its subject has no place for. proof is what
 // the row holds, and before is the subject's role, both without the statement.
 func checkKept(st seal.Statement, proof []byte, before core.MemberRole, checkpointDue bool) error {
-	switch st.Kind {
-	case seal.StatementCheckpoint:
-		if !checkpointDue {
-			return core.Errorf(core.KindExists, "the members of the room %s were confirmed within the last %d statements", st.Room, seal.CheckpointEvery).
-				WithNext("nothing has to be done")
-		}
-		return nil // one for each thousand statements of the room
-	case seal.StatementInvite:
-	case seal.StatementRole:
-		if !raises(before, st.Role) {
-			return nil
-		}
-	default:
+	if st.Kind == seal.StatementCheckpoint && !checkpointDue { // one for each thousand statements of the room
+		return core.Errorf(core.KindExists, "the members of the room %s were confirmed within the last %d statements", st.Room, seal.CheckpointEvery).
+			WithNext("nothing has to be done")
+	}
+	if !givesRight(st, before) {
 		return nil
 	}
 	if len(proof)+len(st.Bytes()) > maxKeptProof {
@@ -45,6 +37,26 @@ func checkKept(st seal.Statement, proof []byte, before core.MemberRole, checkpoi
 			WithNext("another admin or an owner of the room can sign this one")
 	}
 	return nil
+}
+
+// givesRight is true of a statement that brings somebody in or raises a right. Those are
+// bounded; what takes a right away, and answers, must always find a place.
+func givesRight(st seal.Statement, before core.MemberRole) bool {
+	return st.Kind == seal.StatementInvite || st.Kind == seal.StatementRole && raises(before, st.Role)
+}
+
+// takesOut is true of a statement that only takes somebody out. There is one at most for each
+// that brought somebody in, and no quota refuses it.
+func takesOut(st seal.Statement) bool {
+	return st.Kind == seal.StatementRemove || st.Kind == seal.StatementLeave || st.Kind == seal.StatementDecline
+}
+
+// written is how many bytes of statements are written with rows.
+func written(rows []core.Member) (n int) {
+	for _, m := range rows {
+		n += len(m.Proof)
+	}
+	return n
 }
 
 // raises is true of a role that gives more rights than the one before.

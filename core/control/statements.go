@@ -189,7 +189,11 @@ func (s *Service) appendStatements(ctx context.Context, a *actor, req appendRequ
 		if done, err = newAppender(a.chains, a.room, rows, s.cfg.Now()); err != nil {
 			return nil, err
 		}
-		return done.append(signed)
+		out, err := done.append(signed)
+		if err == nil && done.givesRight { // else nobody could be removed from a room with large rows
+			err = s.countUsage(a, 0, written(out))
+		}
+		return out, err
 	})
 	if err != nil {
 		return nil, err
@@ -281,7 +285,9 @@ func (a *actor) checkRecords(ctx context.Context, signed []seal.Statement) error
 func (s *Service) checkStatements(ctx context.Context, a *actor, signed []seal.Statement) error {
 	size := 0
 	for _, st := range signed {
-		size += len(st.Bytes())
+		if !takesOut(st) {
+			size += len(st.Bytes())
+		}
 		if err := s.checkStatement(ctx, a, st); err != nil {
 			return err
 		}
@@ -371,6 +377,8 @@ type appender struct {
 	room    core.Room
 	now     core.Millis
 	changes []memberChange
+
+	givesRight bool // one of the statements brings somebody in, or raises a right
 }
 
 // memberChange is what a statement has changed.
@@ -415,6 +423,7 @@ func (p *appender) append(signed []seal.Statement) ([]core.Member, error) {
 		if err := checkKept(st, p.rows[st.Subject].Proof, role, due); err != nil {
 			return nil, err
 		}
+		p.givesRight = p.givesRight || givesRight(st, role)
 		if err := p.apply(st); err != nil {
 			return nil, err
 		}
