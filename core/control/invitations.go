@@ -156,6 +156,9 @@ func (s *Service) accept(ctx context.Context, a *actor, req roomRequest) (any, e
 	if err := s.checkRoomLimit(ctx, a.store, a.id()); err != nil {
 		return nil, err
 	}
+	if err := s.endInvitations(ctx, a, m.User, outsider, rankOf(m.Role)); err != nil {
+		return nil, err
+	}
 	if m, err = a.store.AcceptInvitation(ctx, m.Room, m.User, s.cfg.Now()); err != nil {
 		return nil, err
 	}
@@ -203,4 +206,28 @@ func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, 
 		}
 	}
 	return s.removeAndAnnounce(ctx, a, m)
+}
+
+// endInvitations ends the pending invitations by a user that the rank before did not allow and
+// the next one does, before the user has it: they were made before the user lost that right, and
+// nobody has allowed them since. In a room whose members sign, their statements do that. What
+// a user-admin has invited counts whatever the rank.
+func (s *Service) endInvitations(ctx context.Context, a *actor, by core.UserID, before, next roomRank) error {
+	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: a.room.ID, By: by})
+	if err != nil || len(pending) == 0 {
+		return err
+	}
+	u, err := a.store.User(ctx, by)
+	if err != nil || u.Role == core.RoleAdmin {
+		return err
+	}
+	for _, m := range pending {
+		if mayChangeMember(before, false, m.Role) || !mayChangeMember(next, false, m.Role) {
+			continue
+		}
+		if _, err := s.removeAndAnnounce(ctx, a, m); err != nil && core.KindOf(err) != core.KindNotFound {
+			return err
+		}
+	}
+	return nil
 }

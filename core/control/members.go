@@ -175,6 +175,9 @@ func (s *Service) role(ctx context.Context, a *actor, req roleRequest) (any, err
 	case !mayChangeMember(a.rank, a.userAdmin(), was):
 		return nil, a.outranked(was)
 	}
+	if err := s.endInvitations(ctx, a, m.User, rankOf(was), rankOf(req.Role)); err != nil {
+		return nil, err
+	}
 	if m, err = a.store.SetMemberRole(ctx, m.Room, m.User, req.Role); err != nil {
 		return nil, err
 	}
@@ -196,6 +199,9 @@ func (s *Service) handOver(ctx context.Context, a *actor, m core.Member) (any, e
 	before := a.room.Owner
 	if before != m.User {
 		if err := s.mayOwn(ctx, a.store, m.User); err != nil {
+			return nil, err
+		}
+		if err := s.endInvitations(ctx, a, m.User, roomRankOf(a.room, m.User, &m), asOwner); err != nil {
 			return nil, err
 		}
 	}

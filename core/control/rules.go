@@ -120,6 +120,11 @@ func roomRankOf(room core.Room, user core.UserID, m *core.Member) roomRank {
 	return asAdmin
 }
 
+// rankOf is the rank that a role gives; outsider for none.
+func rankOf(role core.MemberRole) roomRank {
+	return map[core.MemberRole]roomRank{core.MemberMember: asMember, core.MemberAdmin: asAdmin, core.MemberOwner: asOwner}[role]
+}
+
 // roleOf is the role that a rank is shown as.
 func roleOf(s roomRank) core.MemberRole {
 	return [...]core.MemberRole{outsider: "", asMember: core.MemberMember, asAdmin: core.MemberAdmin, asOwner: core.MemberOwner}[s]
