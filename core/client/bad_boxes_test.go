@@ -100,3 +100,37 @@ func TestFalseBoxIsReplaced(t *testing.T) {
 	ok(t, p.room.Send(ctx(t), []byte("again")))
 	receiveText(t, heard, "again")
 }
+
+// TestMemberWhoEndsARoomIsRemoved: bob stores a record that nobody can follow. Nothing is sent in
+// the room any more, but ann's program, which was started again, opens it, ann removes bob, and
+// cid leaves.
+func TestMemberWhoEndsARoomIsRemoved(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	cidFiles := newTestUser(t, p.cluster, core.RoleMember)
+	cid := cidFiles.open()
+	join(t, p.room, cid)
+	must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	awaitKeys(t, p.room)
+	ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }))
+	key := p.bobs.key(t)
+	var made seal.Rekeyed
+	p.bobs.members.use(func(m *seal.Membership) {
+		made = must[seal.Rekeyed](t)(seal.MakeRecord(seal.RecordConfig{
+			Room: p.room.ID(), Epoch: key.Record().Epoch + 1, Rec: seal.NewRec(), Key: seal.NewRoomKey(),
+			Members: []seal.KEMKey{p.ann.ownKey(), p.bob.ownKey(), cid.ownKey()}, By: p.bob.id, At: 1, Reason: seal.ReasonOther, Prev: record(key), Chain: m,
+		}))
+	})
+	ok(t, p.ann.Close())
+	ok(t, cid.Close())
+	must[core.Room](t)(p.bob.api.Rekey(ctx(t), made.Record, made.Keys))
+	ann := p.annFiles.open()
+	cid = cidFiles.open()
+	room, cids := must[*Room](t)(ann.Room(ctx(t), p.room.ID())), must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	want(t, "sending", room.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrLink)
+	_ = room.Remove(ctx(t), p.bob.User()) // no key can be made
+	if role, _ := room.members.role(p.bob.User()); role != "" {
+		t.Errorf("bob is still a %s", role)
+	}
+	ok(t, cids.Leave(ctx(t)))
+}

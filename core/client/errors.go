@@ -91,7 +91,13 @@ func isBoxError(err error) bool {
 // members: a record, or a box, is not as it should be. A member can make such a one, and could
 // not be removed if nobody signed while it is there.
 func allowsStatements(fault error) bool {
-	return isBoxError(fault) || errors.Is(fault, seal.ErrLink) || errors.Is(fault, seal.ErrChain) || errors.Is(fault, ErrUnlinked)
+	return opensNevertheless(fault) || errors.Is(fault, ErrUnlinked)
+}
+
+// opensNevertheless says that a room is opened in spite of an error: a member has made a record
+// or a box that nobody can use. Only an open room's members remove that member, or leave.
+func opensNevertheless(err error) bool {
+	return isBoxError(err) || errors.Is(err, seal.ErrLink) || errors.Is(err, seal.ErrChain)
 }
 
 // sleep returns false if ctx ends first.

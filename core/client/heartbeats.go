@@ -54,16 +54,17 @@ func (p *heartbeatPlan) due(now time.Time, every time.Duration, draw func(time.D
 }
 
 // soon plans one within a short time, but not often: a member without a key may be a new device,
-// which has to hear others before it sends.
-func (p *heartbeatPlan) soon(now time.Time, within, every time.Duration, draw func(time.Duration) time.Duration) {
+// which has to hear others before it sends. It returns whether that changed the plan.
+func (p *heartbeatPlan) soon(now time.Time, within, every time.Duration, draw func(time.Duration) time.Duration) bool {
 	if p.heard == nil || now.Sub(p.asked) < every/10 {
-		return
+		return false
 	}
 	p.asked, p.at, p.done = now, now.Add(draw(within)), false
 	clear(p.heard)
 	if ends := p.at.Add(every / 2); p.ends.Before(ends) {
 		p.ends = ends
 	}
+	return true
 }
 
 // hear notes a heartbeat of another member who has followed the same as this client.

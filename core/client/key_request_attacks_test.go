@@ -119,3 +119,25 @@ func TestHeardSoon(t *testing.T) {
 		t.Error("a second request within ten minutes counts")
 	}
 }
+
+// TestRequestsCauseFewReads: a member that asks without end does not have the others read the
+// room for each request.
+func TestRequestsCauseFewReads(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	settle(t, p.bobs)
+	looks := func() (n int) {
+		p.liar.lie(func(l *lyingAPI) { n = l.looks })
+		return n
+	}
+	before := looks()
+	kem, begun := p.ann.ownKey(), core.MillisOf(time.Now())
+	for i := range 200 {
+		q := seal.KeyRequest{Room: p.bobs.id, User: p.ann.me, Time: begun + core.Millis(i), Kind: seal.RequestHeard, KEMTime: kem.Time, KEMHash: kem.Hash}
+		p.bobs.onHeartbeat(&nats.Msg{Subject: auth.HeartbeatSubject(p.bobs.id, string(p.ann.me)), Data: must[[]byte](t)(q.Sign(p.ann.id))})
+		ok(t, runJob(t, p.bobs, func(context.Context, *reconciler) error { return nil })) // whatever it has caused is done
+	}
+	if n := looks() - before; n > 5 {
+		t.Errorf("200 requests have caused %d reads of the room", n)
+	}
+}

@@ -46,8 +46,10 @@ func (l *roomLoop) noteSignedRequest(q seal.KeyRequest) {
 	}
 	l.requestTimes[q.User] = q.Time
 	members, _ := l.room.membersWithout("")
-	l.heartbeats.soon(time.Now(), l.c.timing.heardWithin(members), l.c.timing.heartbeatEvery(members), randomUpTo)
-	if l.room.wake(); q.Kind == seal.RequestKey {
+	if l.heartbeats.soon(time.Now(), l.c.timing.heardWithin(members), l.c.timing.heartbeatEvery(members), randomUpTo) {
+		l.room.wake() // else a member could have the room read with each request
+	}
+	if q.Kind == seal.RequestKey {
 		l.noteKeyRequest(q.User, true)
 	}
 }

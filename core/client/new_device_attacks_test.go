@@ -192,23 +192,34 @@ func TestPuppetsProveNothing(t *testing.T) {
 // there is nobody to be heard, and then the room as it was before mallory's removal.
 func TestRoomIsShownInSteps(t *testing.T) {
 	t.Parallel()
-	p := newPair(t) // bob will be removed
-	join(t, p.room, newTestUser(t, p.cluster, core.RoleMember).open())
-	awaitKeys(t, p.room)
-	ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }))
-	view := viewOf(t, p.bobs)
-	ok(t, p.room.Remove(ctx(t), p.bob.User()))
-	ok(t, p.ann.Close())
-	view.isOld(t)
-	first := view.with(t, must[*seal.Membership](t)(seal.ReadMembership(seal.MembershipSource{Room: p.room.ID(), Statements: view.chain[:1]})))
-	n := newOldNode()
-	n.shows(first, nil)
-	ann := n.open(t, p.annFiles)
-	room := must[*Room](t)(ann.Room(ctx(t), p.room.ID()))
-	n.shows(view, view.boxBy(t, p.bob.id, ann))
-	ok(t, runJob(t, room, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }))
-	isAt(t, room, view.info.Room.Epoch)
-	want(t, "sending to bob", sendBriefly(t, room), core.KindUnavailable, ErrUnproven)
+	for _, again := range []bool{false, true} { // whether the room is opened again between the steps
+		t.Run(map[bool]string{false: "at once", true: "later"}[again], func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t) // bob will be removed
+			join(t, p.room, newTestUser(t, p.cluster, core.RoleMember).open())
+			awaitKeys(t, p.room)
+			ok(t, runJob(t, p.bobs, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }))
+			view := viewOf(t, p.bobs)
+			ok(t, p.room.Remove(ctx(t), p.bob.User()))
+			ok(t, p.ann.Close())
+			view.isOld(t)
+			first := view.with(t, must[*seal.Membership](t)(seal.ReadMembership(seal.MembershipSource{Room: p.room.ID(), Statements: view.chain[:1]})))
+			n := newOldNode()
+			n.shows(first, nil)
+			ann := n.open(t, p.annFiles)
+			room := must[*Room](t)(ann.Room(ctx(t), p.room.ID()))
+			if again {
+				ok(t, room.Close())
+			}
+			n.shows(view, view.boxBy(t, p.bob.id, ann))
+			if again {
+				room = must[*Room](t)(ann.Room(ctx(t), p.room.ID()))
+			}
+			ok(t, runJob(t, room, func(ctx context.Context, w *reconciler) error { return w.follow(ctx) }))
+			isAt(t, room, view.info.Room.Epoch)
+			want(t, "sending to bob", sendBriefly(t, room), core.KindUnavailable, ErrUnproven)
+		})
+	}
 }
 
 // TestNewDeviceSignsNothing: a statement that an unproven device signed over an old head

@@ -180,8 +180,9 @@ func (c *Client) Rooms(ctx context.Context) ([]core.Room, error) {
 // Room opens a room of which this user is a member. For an open room it returns the
 // same Room. It returns once the node lets this user receive and publish. It checks
 // the room's keys: an error whose cause is a seal.Fault says which contradiction a
-// node showed. A missing key is no error; Send waits for it. KindRefused if this
-// user is no member.
+// node showed. A missing key is no error; Send waits for it. A box or record that a member
+// has made wrongly is none either: Room.Err names it, and the member can be removed. KindRefused
+// if this user is no member.
 func (c *Client) Room(ctx context.Context, id core.RoomID) (*Room, error) {
 	return c.RoomTrusting(ctx, id)
 }

@@ -47,6 +47,9 @@ func (w *reconciler) readChain(ctx context.Context, head seal.MembershipHead) er
 	if mark == nil && saved.Accepted == (seal.Hash{}) { // on disk together with the mark
 		w.room.do((*roomLoop).noteNewDevice)
 	}
+	if mark != nil && members.SignedSince(w.c.me, mark.Head.Seq) { // by another process, or by this user's before it ended
+		w.room.do((*roomLoop).noteOwnSigned)
+	}
 	if err := errors.Join(w.checkAccepted(), w.saveMembers()); err != nil {
 		return err
 	}

@@ -192,7 +192,7 @@ func (w *reconciler) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.follow(ctx); err != nil && !isBoxError(err) { // a user with a lost directory cannot open the box, and one whose box is false can still remove its maker: both request another one
+	if err := w.follow(ctx); err != nil && !opensNevertheless(err) { // a user with a lost directory cannot open the box, and one whose box is false can still remove its maker: both request another one
 		return err
 	}
 	if w.room.view.Load().isOwnersFirstKey() {

@@ -46,6 +46,7 @@ type roomLoop struct {
 	departed     bool             // a member was removed or left, by the statements, since the key was made
 
 	witnesses      map[core.UserID]bool // of a new device
+	witnessedAt    uint64               // the statement after which they were looked at last
 	fresh          freshness
 	heartbeats     heartbeatPlan
 	heartbeatTimes map[core.UserID]core.Millis // the newest of each member

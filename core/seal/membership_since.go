@@ -44,3 +44,12 @@ func (m *Membership) Since(seq uint64) []FollowedStatement {
 	}
 	return out
 }
+
+// SignedSince says whether a user has signed a statement after a number, of those that are here.
+func (m *Membership) SignedSince(user core.UserID, seq uint64) bool {
+	after := m.log
+	if seq >= m.start {
+		after = m.log[min(seq-m.start+1, uint64(len(m.log))):]
+	}
+	return slices.ContainsFunc(after, func(l logged) bool { return l.signer() == string(user) })
+}
