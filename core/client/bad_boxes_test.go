@@ -128,6 +128,7 @@ func TestMemberWhoEndsARoomIsRemoved(t *testing.T) {
 	cid = cidFiles.open()
 	room, cids := must[*Room](t)(ann.Room(ctx(t), p.room.ID())), must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
 	want(t, "sending", room.Send(ctx(t), []byte("x")), core.KindRefused, seal.ErrLink)
+	want(t, "inviting", room.Invite(ctx(t), newID(t), ""), core.KindRefused, seal.ErrLink)
 	_ = room.Remove(ctx(t), p.bob.User()) // no key can be made
 	if role, _ := room.members.role(p.bob.User()); role != "" {
 		t.Errorf("bob is still a %s", role)

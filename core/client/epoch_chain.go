@@ -258,7 +258,9 @@ func (w *reconciler) advance(ctx context.Context, row core.EpochRecord, prev *se
 		}
 	}()
 	if prev != nil {
-		rec, err = w.chain.Advance(row, prev)
+		if rec, err = w.chain.Advance(row, prev); errors.Is(err, seal.ErrLink) || errors.Is(err, seal.ErrChain) {
+			err = &recordError{err}
+		}
 		return rec, true, err
 	}
 	outlived := head.Members != nil && w.c.timing.outlived(rec, time.Now()) // else the link alone binds the record to what was followed

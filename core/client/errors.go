@@ -89,15 +89,21 @@ func isBoxError(err error) bool {
 
 // allowsStatements says that a fault of a room says nothing against the known history of its
 // members: a record, or a box, is not as it should be. A member can make such a one, and could
-// not be removed if nobody signed while it is there.
+// not be removed if nobody signed while it is there. Others than removals and departures wait.
 func allowsStatements(fault error) bool {
 	return opensNevertheless(fault) || errors.Is(fault, ErrUnlinked)
 }
 
+// recordError is what is wrong with the record that a member has made: it is not the next one.
+type recordError struct{ error }
+
+func (e *recordError) Unwrap() error { return e.error }
+
 // opensNevertheless says that a room is opened in spite of an error: a member has made a record
 // or a box that nobody can use. Only an open room's members remove that member, or leave.
 func opensNevertheless(err error) bool {
-	return isBoxError(err) || errors.Is(err, seal.ErrLink) || errors.Is(err, seal.ErrChain)
+	var bad *recordError
+	return isBoxError(err) || errors.As(err, &bad)
 }
 
 // sleep returns false if ctx ends first.

@@ -394,8 +394,8 @@ func (r *Room) appendSigned(ctx context.Context, p plan) error {
 // sign signs what is planned. It names the newest epoch that was followed.
 func (r *Room) sign(p plan) (signed [][]byte, err error) {
 	var record *seal.Record
-	unproven := r.view.Load().unproven
-	if head := r.view.Load().head; head != nil {
+	v := r.view.Load()
+	if head := v.head; head != nil {
 		record = &seal.Record{Place: seal.Place{Epoch: head.Epoch}, Hash: head.Hash}
 	}
 	r.members.use(func(m *seal.Membership) {
@@ -407,8 +407,7 @@ func (r *Room) sign(p plan) (signed [][]byte, err error) {
 		if cfgs, err = p(m); err != nil || len(cfgs) == 0 {
 			return
 		}
-		if unproven && !onlyLeaves(cfgs) {
-			err = r.unprovenError()
+		if err = v.maySign(r, cfgs); err != nil {
 			return
 		}
 		now := signedChange{over: m.Head().Hash, what: fmt.Sprint(cfgs)}
@@ -426,10 +425,20 @@ func (r *Room) sign(p plan) (signed [][]byte, err error) {
 	return signed, err
 }
 
-// onlyLeaves says that nothing but this user's own departure is to be signed. Whatever else a
-// device signs over an old head leads others there: whom it invites trusts that head.
-func onlyLeaves(cfgs []seal.StatementConfig) bool {
-	return !slices.ContainsFunc(cfgs, func(c seal.StatementConfig) bool { return c.Kind != seal.StatementLeave })
+// maySign is why statements are not signed now. What a device signs over an old head leads others
+// there: whom it invites trusts that head. While a record or a box is wrong, its maker can be
+// removed, and a member can leave, but nobody is brought in.
+func (v *roomView) maySign(r *Room, cfgs []seal.StatementConfig) error {
+	others := func(kinds ...seal.StatementKind) bool {
+		return slices.ContainsFunc(cfgs, func(c seal.StatementConfig) bool { return !slices.Contains(kinds, c.Kind) })
+	}
+	switch {
+	case v.unproven && others(seal.StatementLeave):
+		return r.unprovenError()
+	case v.fault != nil && isSuspicious(v.fault) && others(seal.StatementRemove, seal.StatementLeave):
+		return v.fault
+	}
+	return nil
 }
 
 // invitationPlan invites a user who is no member. That the servers have removed a member is
