@@ -147,7 +147,11 @@ func (g *ghostUser) ask(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := nc.Flush(); err != nil {
+	signed, err := seal.KeyRequest{Room: "plans", User: g.id, Time: core.MillisOf(time.Now()), Kind: seal.RequestKey, KEMTime: 1, KEMHash: seal.Hash{1}}.Sign(g.own)
+	if err == nil {
+		err = nc.Publish(auth.HeartbeatSubject("plans", string(g.id)), signed)
+	}
+	if err = errors.Join(err, nc.Flush()); err != nil {
 		t.Fatal(err)
 	}
 }
