@@ -137,9 +137,10 @@ func foldName(name string) string {
 // looksLike returns the Latin letter, or the plain sign, that a small letter or sign looks like.
 var looksLike = sync.OnceValue(func() func(rune) rune {
 	same := map[rune]rune{'0': 'o', '1': 'i', '|': 'i', 'l': 'i', '\u2019': '\'', '\u02bc': '\'', '`': '\''} // a capital i looks like a small l
-	for letter, all := range accented() {
-		for _, r := range all {
-			same[r] = letter
+	for line := range strings.Lines(accentedLetters) {
+		letters := []rune(strings.TrimSpace(line))
+		for i := 1; i < len(letters); i++ {
+			same[letters[i]] = letters[0]
 		}
 	}
 	const others, letters = "авеԁгһіјкӏмноөрсԛѕтуѵԝхүαβγεικνορτυχωϲϳɑɡⅰⅴⅹⅼⅽⅾⅿ", "abedrhijklmhoopcqstyvwxyabyeiknoptuxwcjagivxlcdm" // Cyrillic, Greek, variants, Roman numbers
