@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"unibus/core"
+	"unibus/core/auth"
 	"unibus/core/nodetest"
 	"unibus/core/seal"
 )
@@ -134,4 +138,32 @@ func TestMemberWhoEndsARoomIsRemoved(t *testing.T) {
 		t.Errorf("bob is still a %s", role)
 	}
 	ok(t, cids.Leave(ctx(t)))
+}
+
+// TestRequestStrandsNobody: bob has followed the present record and cannot open its box. A plain
+// member, who may not replace the box, makes no new key for him: he could not follow it. It
+// does for ann, the owner, whose box nobody may replace.
+func TestRequestStrandsNobody(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	cid := newTestUser(t, p.cluster, core.RoleMember).open()
+	join(t, p.room, cid)
+	cids := must[*Room](t)(cid.Room(ctx(t), p.room.ID()))
+	awaitKeys(t, p.room)
+	isAt(t, cids, 2)
+	ask := func(c *Client) {
+		kem, has := c.ownKey(), cids.view.Load().head
+		q := seal.KeyRequest{
+			Room: cids.id, User: c.me, Time: core.MillisOf(time.Now()), Kind: seal.RequestKey, Epoch: has.Epoch, Record: has.Hash,
+			KEMTime: kem.Time, KEMHash: kem.Hash,
+		}
+		cids.onHeartbeat(&nats.Msg{Subject: auth.HeartbeatSubject(cids.id, string(c.me)), Data: must[[]byte](t)(q.Sign(c.id))})
+		settle(t, cids)
+	}
+	ask(p.bob)
+	if at, _ := cids.Epoch(); at != 2 {
+		t.Errorf("the room is at epoch %d", at)
+	}
+	ask(p.ann)
+	isAt(t, cids, 3)
 }

@@ -21,11 +21,12 @@ func keyRequestText() []byte { return []byte("\xffunibus.client.plea.v1") }
 type keyRequest struct {
 	at    time.Time
 	asked bool
+	has   seal.Hash // the record that they have followed; zero: none, or not known
 }
 
 // noteKeyRequest notes that a member needs the key, because they request it or have
 // just joined. One who asks again and again is answered as often as an honest one asks.
-func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
+func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool, has seal.Hash) {
 	was, noted := l.keyRequests[user]
 	if user == l.c.me || noted && (was.asked || !asked) || len(l.keyRequests) >= maxPending {
 		return
@@ -33,7 +34,7 @@ func (l *roomLoop) noteKeyRequest(user core.UserID, asked bool) {
 	if time.Since(l.answered[user]) < l.c.timing.keyRequestEvery/2 {
 		return
 	}
-	l.keyRequests[user] = keyRequest{time.Now().Add(l.c.timing.delayFor(l.info.Role)), asked}
+	l.keyRequests[user] = keyRequest{time.Now().Add(l.c.timing.delayFor(l.info.Role)), asked, has}
 	l.room.wake()
 }
 
@@ -50,7 +51,7 @@ func (l *roomLoop) noteSignedRequest(q seal.KeyRequest) {
 		l.room.wake() // else a member could have the room read with each request
 	}
 	if q.Kind == seal.RequestKey {
-		l.noteKeyRequest(q.User, true)
+		l.noteKeyRequest(q.User, true, q.Record)
 	}
 }
 
@@ -84,7 +85,7 @@ func (r *Room) onKeyRequest(user core.UserID, data []byte) {
 
 // takeKeyRequest returns a user whose time has come; without one ("") the wait for the
 // next, at most most.
-func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, asked bool, next time.Duration) {
+func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, request keyRequest, next time.Duration) {
 	for u, k := range l.keyRequests {
 		wait := time.Until(k.at)
 		if wait <= 0 {
@@ -92,11 +93,11 @@ func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, asked b
 			if len(l.answered) < maxMembers { // more than there can be: names that somebody forges
 				l.answered[u] = time.Now()
 			}
-			return u, k.asked, 0
+			return u, k, 0
 		}
 		most = min(most, wait)
 	}
-	return "", false, most
+	return "", keyRequest{}, most
 }
 
 // requestKey asks the other members for the room's key while this process lacks it, or to be
@@ -147,12 +148,12 @@ func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 	next := w.c.timing.rereadEvery
 	for w.key != nil && ctx.Err() == nil {
 		var user core.UserID
-		var asked bool
-		w.room.do(func(l *roomLoop) { user, asked, next = l.takeKeyRequest(w.c.timing.rereadEvery) })
+		var request keyRequest
+		w.room.do(func(l *roomLoop) { user, request, next = l.takeKeyRequest(w.c.timing.rereadEvery) })
 		if user == "" {
 			return next
 		}
-		w.answerKeyRequest(ctx, user, asked)
+		w.answerKeyRequest(ctx, user, request)
 		select {
 		case do := <-w.room.jobs:
 			do(ctx, w)
@@ -162,18 +163,26 @@ func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 	return next
 }
 
-func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, asked bool) {
+func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, request keyRequest) {
 	err := w.giveKey(ctx, user)
 	kind := core.KindOf(err)
-	if !asked && (kind == core.KindExists || kind == core.KindNotFound) {
+	if !request.asked && (kind == core.KindExists || kind == core.KindNotFound) {
 		return // they have it, or will ask once they have published a key of their own
 	}
-	if kind == core.KindExists && w.mayRenew(user) { // a box that they cannot open, and no member may replace it
+	if kind == core.KindExists && !w.strands(user, request) && w.mayRenew(user) { // a box that they cannot open, and no member may replace it
 		err = w.rekey(ctx, seal.ReasonAsked)
 	}
 	if err != nil && !isSuspicious(err) {
 		w.c.log.Info("a member was not given the key", "room", w.room.id, "member", user, "reason", err)
 	}
+}
+
+// strands says that a new key would not help a member, but keep it out: without the key of the
+// record that it has followed it cannot check the link of the next one. Somebody who outranks the
+// member replaces the box; nobody outranks an owner, who decides about the next one.
+func (w *reconciler) strands(user core.UserID, request keyRequest) bool {
+	role, _ := w.room.members.role(user)
+	return w.key != nil && request.has == w.key.Record().Hash && role != core.MemberOwner
 }
 
 // mayRenew bounds how often a new key is made for members who cannot open their box, and for

@@ -206,7 +206,7 @@ func (l *roomLoop) emit(e control.Event) {
 	switch e.Kind {
 	case control.EventMember:
 		if e.Joined && s.member && l.isEncrypted() {
-			l.noteKeyRequest(e.User, false)
+			l.noteKeyRequest(e.User, false, seal.Hash{})
 		}
 		l.c.events.emit(MemberChanged{Room: l.room.id, User: e.User, Active: s.active, Role: s.role, By: e.By})
 	case control.EventRevoked:

@@ -138,7 +138,7 @@ func (l *roomLoop) receiveOne(m *nats.Msg) {
 		}
 	}
 	if l.isEncrypted() && bytes.Equal(m.Data, keyRequestText()) {
-		l.noteKeyRequest(sender, false)
+		l.noteKeyRequest(sender, false, seal.Hash{})
 		return
 	}
 	p := pendingMessage{sender: sender, data: m.Data, at: time.Now(), reads: l.reads}
