@@ -425,8 +425,8 @@ func (r *Room) sign(p plan) (signed [][]byte, err error) {
 	return signed, err
 }
 
-// maySign is why statements are not signed now. What a device signs over an old head leads others
-// there: whom it invites trusts that head. While a record or a box is wrong, its maker can be
+// maySign is why statements are not signed now. A device that signs over an old head leads
+// others there: an invited user trusts that head. While a record or a box is wrong, its maker can be
 // removed, and a member can leave, but nobody is brought in.
 func (v *roomView) maySign(r *Room, cfgs []seal.StatementConfig) error {
 	others := func(kinds ...seal.StatementKind) bool {

@@ -210,8 +210,8 @@ func (s *Service) decline(ctx context.Context, a *actor, req roomRequest) (any, 
 
 // endInvitations ends the pending invitations by a user that the rank before did not allow and
 // the next one does, before the user has it: they were made before the user lost that right, and
-// nobody has allowed them since. In a room whose members sign, their statements do that. What
-// a user-admin has invited counts whatever the rank.
+// nobody has allowed them since. In a room whose members sign, their statements do that. Invitations by a user-admin count
+// at every rank.
 func (s *Service) endInvitations(ctx context.Context, a *actor, by core.UserID, before, next roomRank) error {
 	pending, err := a.store.Invitations(ctx, core.InvitationFilter{Room: a.room.ID, By: by})
 	if err != nil || len(pending) == 0 {

@@ -7,7 +7,7 @@ import (
 )
 
 // TestInvitationsOfAFormerAdminDoNotComeBack: an admin of a room without statements invites, loses
-// the right, and has it again. What was invited before is over, as in rooms whose members sign.
+// the right, and has it again. Invitations of before are over, as in rooms whose members sign.
 func TestInvitationsOfAFormerAdminDoNotComeBack(t *testing.T) {
 	t.Parallel()
 	for name, again := range map[string]func(w *world, room string){

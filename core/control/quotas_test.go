@@ -199,7 +199,7 @@ func TestReplacedInvitationCountsOnce(t *testing.T) {
 }
 
 // TestRowsAreCounted: each statement writes the row of its subject and the founder's anew, and
-// whoever has made these large pays for them. What takes somebody out is not held up by it.
+// a signer pays for large ones. A removal is never held up by it.
 func TestRowsAreCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

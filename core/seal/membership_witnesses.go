@@ -2,8 +2,8 @@ package seal
 
 import "unibus/core"
 
-// Who of a room's members can prove to a user that the room is shown as it is: DESIGN.md
-// section 11.12. A member who was removed and works with a node can sign on, make members of
+// This file decides which members prove to a user that the
+// room is shown as it is: DESIGN.md section 11.12. A member who was removed and works with a node can sign on, make members of
 // users of its own, and remove all the others. It cannot do that in the name of somebody whom
 // it did not bring in.
 
@@ -25,8 +25,8 @@ type sponsors struct {
 }
 
 // ProofFor is what it proves to a user that these members have signed something lately that
-// fits the head of the chain. What the user has signed last, or the invitation that the user
-// accepted, is the anchor: what came before it is no invention of one member.
+// fits the head of the chain. The anchor is the newest statement of the user, or the invitation that
+// the user accepted: no single member made up the statements before it.
 func (m *Membership) ProofFor(user core.UserID, heard map[core.UserID]bool) Proof {
 	s := m.sponsorsSince(user, m.anchorOf(user))
 	tops, heardTops, below := 0, map[core.UserID]bool{}, map[core.UserID]bool{}

@@ -6,7 +6,7 @@ import (
 	"unibus/core"
 )
 
-// TestProofFor: what it proves to bob that some members have signed lately.
+// TestProofFor: members who have signed lately prove the room to bob, or do not.
 func TestProofFor(t *testing.T) {
 	t.Parallel()
 	p := roster(t, "ann", "bob", "cid", "dot", "eve", "fay")
