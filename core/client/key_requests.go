@@ -90,9 +90,6 @@ func (l *roomLoop) takeKeyRequest(most time.Duration) (user core.UserID, request
 		wait := time.Until(k.at)
 		if wait <= 0 {
 			delete(l.keyRequests, u)
-			if len(l.answered) < maxMembers { // more than there can be: names that somebody forges
-				l.answered[u] = time.Now()
-			}
 			return u, k, 0
 		}
 		most = min(most, wait)
@@ -166,6 +163,9 @@ func (w *reconciler) answerKeyRequests(ctx context.Context) time.Duration {
 func (w *reconciler) answerKeyRequest(ctx context.Context, user core.UserID, request keyRequest) {
 	err := w.giveKey(ctx, user)
 	kind := core.KindOf(err)
+	if err == nil || kind == core.KindExists { // a member, who has a box now
+		w.room.do(func(l *roomLoop) { l.answered[user] = time.Now() })
+	}
 	if !request.asked && (kind == core.KindExists || kind == core.KindNotFound) {
 		return // they have it, or will ask once they have published a key of their own
 	}
