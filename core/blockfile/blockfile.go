@@ -6,6 +6,7 @@ package blockfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -16,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +34,9 @@ const (
 	headSize     = 4 + 8 + 8 + 2
 	checksumSize = highwayhash.Size64
 	hasHeaders   = 1 << 31 // in the length
-	notAMessage  = 3 << 62 // in the sequence: of an erased message, or a note about a deleted one
+	erased       = 1 << 63 // in the sequence: of a message whose place is kept
+	tombstone    = 1 << 62 // in the sequence: a note about a message deleted in another block
+	notAMessage  = erased | tombstone
 	longest      = 32 << 20
 )
 
@@ -44,6 +48,9 @@ type Report struct {
 	Records int // that could be read
 	Damaged []Damage
 	More    int // damaged ones that are not listed
+	Missing int // how many of the damaged are ranges that no block holds
+
+	blocks []span // that were there
 }
 
 // Damage is a record that is not what the server wrote.
@@ -51,6 +58,7 @@ type Damage struct {
 	File     string // of the block
 	Sequence uint64 // 0: not known
 	Subject  string // as it is on the disk, where the damage may be; "": not known
+	Through  uint64 // the last sequence, where no block holds those from Sequence on; else 0
 }
 
 // Count is how many records are damaged. One that hides those behind it counts as one.
@@ -78,17 +86,18 @@ func Read(ctx context.Context, dir, stream string) (Report, error) {
 		if !isBlock || err != nil {
 			continue
 		}
-		if err := out.addBlock(ctx, filepath.Join(dir, e.Name()), fmt.Sprintf("%s-%d", stream, index)); err != nil {
+		if err := out.addBlock(ctx, filepath.Join(dir, e.Name()), stream, index); err != nil {
 			return out, err
 		}
 	}
+	slices.SortFunc(out.blocks, func(a, b span) int { return cmp.Compare(a.index, b.index) })
 	return out, nil
 }
 
 // addBlock reads a block until no damage is in it, or the damage stays. The server may have
 // removed it.
-func (r *Report) addBlock(ctx context.Context, path, key string) error {
-	sum := sha256.Sum256([]byte(key))
+func (r *Report) addBlock(ctx context.Context, path, stream string, index uint64) error {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, index))
 	check, err := highwayhash.New64(sum[:])
 	if err != nil {
 		return core.Errorf(core.KindFailed, "%w", err)
@@ -104,11 +113,11 @@ func (r *Report) addBlock(ctx context.Context, path, key string) error {
 		if bytes.HasPrefix(block, []byte("cmp")) {
 			return core.Errorf(core.KindUnavailable, "the block %s is compressed, and unibus writes no such blocks", path)
 		}
-		records, damaged := readBlock(block, filepath.Base(path), check)
+		held, records, damaged := readBlock(block, filepath.Base(path), check)
 		if len(damaged) == 0 || try == tries {
-			r.Records += records
-			kept := min(len(damaged), MaxDamaged-len(r.Damaged))
-			r.Damaged, r.More = append(r.Damaged, damaged[:kept]...), r.More+len(damaged)-kept
+			held.index = index
+			r.Records, r.blocks = r.Records+records, append(r.blocks, held)
+			r.add(damaged...)
 			return nil
 		}
 		select {
@@ -117,6 +126,11 @@ func (r *Report) addBlock(ctx context.Context, path, key string) error {
 		case <-time.After(tryPause):
 		}
 	}
+}
+
+func (r *Report) add(damaged ...Damage) {
+	kept := min(len(damaged), MaxDamaged-len(r.Damaged))
+	r.Damaged, r.More = append(r.Damaged, damaged[:kept]...), r.More+len(damaged)-kept
 }
 
 // readFresh reads a file from the disk: what the kernel has of it in memory is dropped first.
@@ -132,10 +146,11 @@ func readFresh(path string) ([]byte, error) {
 
 // readBlock counts the records that are in order. A length that cannot be right hides what is
 // behind it.
-func readBlock(block []byte, file string, check hash.Hash64) (records int, damaged []Damage) {
+func readBlock(block []byte, file string, check hash.Hash64) (held span, records int, damaged []Damage) {
 	for len(block) > 0 {
 		if len(block) < headSize {
-			return records, append(damaged, Damage{File: file})
+			held.cut = true
+			return held, records, append(damaged, Damage{File: file})
 		}
 		head := block[:headSize]
 		length, subject := binary.LittleEndian.Uint32(head), int(binary.LittleEndian.Uint16(head[20:]))
@@ -145,19 +160,23 @@ func readBlock(block []byte, file string, check hash.Hash64) (records int, damag
 		}
 		size := int(length &^ hasHeaders)
 		if size > longest || size > len(block) || headSize+before+checksumSize > size {
-			return records, append(damaged, Damage{File: file})
+			held.cut = true
+			return held, records, append(damaged, Damage{File: file})
 		}
 		body, end := block[headSize:size-checksumSize], block[size-checksumSize:size]
 		check.Reset()
 		for _, part := range [][]byte{head[4:20], body[:subject], body[before:]} {
 			_, _ = check.Write(part) // never fails
 		}
-		if bytes.Equal(check.Sum(nil), end) {
+		sequence := binary.LittleEndian.Uint64(head[4:])
+		if held.cut = !bytes.Equal(check.Sum(nil), end); !held.cut {
 			records++
+			held.add(sequence)
 		} else {
-			damaged = append(damaged, Damage{file, binary.LittleEndian.Uint64(head[4:]) &^ notAMessage, string(body[:subject])})
+			held.torn = held.torn || held.first == 0
+			damaged = append(damaged, Damage{File: file, Sequence: sequence &^ notAMessage, Subject: string(body[:subject])})
 		}
 		block = block[size:]
 	}
-	return records, damaged
+	return held, records, damaged
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,5 +110,53 @@ func TestDamageIsFoundBesideARunningServer(t *testing.T) {
 	}
 	if _, err := Read(t.Context(), dir+"none", "KV_b"); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("no directory: %v", err)
+	}
+}
+
+// TestGapsBetweenBlocks: only what lies between two blocks, before the first or behind the last
+// one is a gap, and nothing beside a record that cannot be read.
+func TestGapsBetweenBlocks(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		blocks      []span
+		first, last uint64
+		want        []Gap
+	}{
+		"no block at all":          {nil, 3, 9, []Gap{{3, 9, "1.blk"}}},
+		"an empty stream":          {nil, 10, 9, nil},
+		"neighbors":                {[]span{{index: 1, first: 1, last: 4}, {index: 2, first: 5, last: 9}}, 1, 9, nil},
+		"written since":            {[]span{{index: 1, first: 1, last: 12}}, 1, 9, nil},
+		"deleted at the beginning": {[]span{{index: 1, first: 1, last: 9}}, 4, 9, nil},
+		"one between":              {[]span{{index: 1, first: 1, last: 4}, {index: 3, first: 7, last: 9}}, 1, 9, []Gap{{5, 6, "2.blk"}}},
+		"one that was cut short":   {[]span{{index: 1, first: 1, last: 4}, {index: 2, first: 7, last: 9}}, 1, 9, []Gap{{5, 6, "1.blk"}}},
+		"the first":                {[]span{{index: 8, first: 5, last: 9}}, 1, 9, []Gap{{1, 4, "7.blk"}}},
+		"the last":                 {[]span{{index: 1, first: 1, last: 4}}, 1, 9, []Gap{{5, 9, "2.blk"}}},
+		"tombstones between":       {[]span{{index: 1, first: 1, last: 4}, {index: 2}, {index: 4, first: 7, last: 9}}, 1, 9, []Gap{{5, 6, "3.blk"}}},
+		"an end that is damaged":   {[]span{{index: 1, first: 1, last: 3, cut: true}, {index: 2, first: 5, last: 9}}, 1, 9, nil},
+		"a damaged beginning":      {[]span{{index: 1, first: 1, last: 3}, {index: 2, first: 6, last: 9, torn: true}}, 1, 9, nil},
+		"nothing can be read":      {[]span{{index: 1, first: 1, last: 3}, {index: 2, cut: true}, {index: 3, first: 8, last: 9}}, 1, 9, nil},
+		"damage at the end":        {[]span{{index: 1, first: 1, last: 3, cut: true}}, 1, 9, nil},
+	} {
+		if got := (Report{blocks: test.blocks}).Gaps(test.first, test.last); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
+// TestWhatAServerWroteHasNoGap: though messages were deleted. A block that ends before the last
+// record has one, without any damage.
+func TestWhatAServerWroteHasNoGap(t *testing.T) {
+	t.Parallel()
+	dir := written(t)
+	r, err := Read(t.Context(), dir, "KV_b")
+	if gaps := r.Gaps(1, 330); err != nil || len(gaps) != 0 {
+		t.Errorf("%v, %v", gaps, err)
+	}
+	copied := t.TempDir()
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+	change(t, copied, "$KV.b.key-299", func(b []byte, at int) []byte { return b[:at-headSize] }) // where a record ends
+	r, err = Read(t.Context(), copied, "KV_b")
+	if gaps := r.Gaps(1, 330); err != nil || r.Count() != 0 || len(gaps) != 1 || gaps[0].First != 330 {
+		t.Errorf("without the last record: %v, %+v, %v", gaps, r, err)
 	}
 }

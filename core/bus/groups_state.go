@@ -35,6 +35,7 @@ type StreamState struct {
 	Replicas int
 	Messages uint64
 	Bytes    uint64
+	FirstSeq uint64
 	LastSeq  uint64
 	Group    *server.ClusterInfo
 }
@@ -45,12 +46,18 @@ const groupsFresh = 100 * time.Millisecond
 
 // LastSeq is the last sequence of this server's replica of a stream; false without one.
 func (s *Server) LastSeq(stream string) (uint64, bool) {
+	st, ok := s.Stream(stream)
+	return st.LastSeq, ok
+}
+
+// Stream is this server's replica of a stream, as GroupsState has it; false without one.
+func (s *Server) Stream(name string) (StreamState, bool) {
 	streams := s.GroupsState().Streams
-	i := slices.IndexFunc(streams, func(st StreamState) bool { return st.Name == stream })
+	i := slices.IndexFunc(streams, func(st StreamState) bool { return st.Name == name })
 	if i < 0 {
-		return 0, false
+		return StreamState{}, false
 	}
-	return streams[i].LastSeq, true
+	return streams[i], true
 }
 
 // GroupsState is at most 100 ms old, and zero while the server is closed.
@@ -87,7 +94,7 @@ func groupsState(srv *server.Server) GroupsState {
 }
 
 func streamState(d server.StreamDetail) StreamState {
-	st := StreamState{Name: d.Name, Created: d.Created, Messages: d.State.Msgs, Bytes: d.State.Bytes, LastSeq: d.State.LastSeq, Group: d.Cluster}
+	st := StreamState{Name: d.Name, Created: d.Created, Messages: d.State.Msgs, Bytes: d.State.Bytes, FirstSeq: d.State.FirstSeq, LastSeq: d.State.LastSeq, Group: d.Cluster}
 	if d.Config != nil {
 		st.Replicas = d.Config.Replicas
 	}

@@ -16,11 +16,13 @@ type DiskComparison struct {
 	NeedRestart  []string        `json:"need_restart,omitempty"` // settings that differ in the configuration file, by flag
 }
 
-// DamagedBlocks is a bucket of which a node's disk holds records that are not what was written.
+// DamagedBlocks is a bucket of which a node's disk does not hold what was written.
 type DamagedBlocks struct {
 	Bucket  string      `json:"bucket"`
 	Records int         `json:"records"`
-	At      core.Millis `json:"at"` // when they were read
+	Missing int         `json:"missing,omitempty"` // blocks
+	Dir     string      `json:"dir,omitempty"`     // of the replica; "": a node of an older release
+	At      core.Millis `json:"at"`                // when they were read
 }
 
 // CertificateUse says where a certificate is in use.

@@ -44,9 +44,9 @@ func judgeDiskComparison(v View, now time.Time) []Finding {
 func damagedBlocks(i Info, d DamagedBlocks, now time.Time) Finding {
 	return Finding{
 		Degraded, "node." + i.Name,
-		fmt.Sprintf("The disk of %s holds %d %s of %s that %s not what was written, as it was read at %s: unibusd there leaves rows out once it reads them again.",
-			i.Name, d.Records, plural(d.Records, "record", "records"), short(d.Bucket), plural(d.Records, "is", "are"), clock(d.At, now)),
-		fmt.Sprintf("restart unibusd on %s while every other node is healthy, which takes them from the others; look at the health of its disk; then check again: unibusd doctor", i.Name),
+		fmt.Sprintf("The disk of %s %s, as it was read at %s: unibusd there leaves rows out once it reads them again.",
+			i.Name, core.DiskFaultText(short(d.Bucket), d.Records, d.Missing), clock(d.At, now)),
+		core.TakeReplicaAgain(i.Name, core.ShellQuote(cmp.Or(d.Dir, core.ReplicaDir(d.Bucket)))),
 	}
 }
 

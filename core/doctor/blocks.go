@@ -16,6 +16,7 @@ type BlockReport struct {
 	Records int     // that are as they were written
 	Damaged []Fault // without the node
 	More    int     // that are not listed
+	Missing int     // how many of the damaged are blocks that are not there
 }
 
 // Blocks has nodes read their disks.
@@ -55,12 +56,14 @@ func checkBlocks(ctx context.Context, from Blocks, t core.Table) Check {
 	}
 	all.Wait()
 	var wrong, counts []string
+	missing := 0
 	for i, n := range nodes {
 		for _, f := range reports[i].Damaged {
 			f.Node = n
 			c.add(f)
 		}
 		c.More += reports[i].More
+		missing += reports[i].Missing
 		counts = append(counts, fmt.Sprintf("%d on %s", reports[i].Records, n))
 		if len(reports[i].Damaged) > 0 {
 			wrong = append(wrong, n)
@@ -70,20 +73,13 @@ func checkBlocks(ctx context.Context, from Blocks, t core.Table) Check {
 	switch {
 	case len(wrong) > 0:
 		names := strings.Join(wrong, ", ")
-		c.Text = fmt.Sprintf("the disk of %s holds %s of %s that %s not what was written", names, recordsText(c.count()), t.Bucket(), map[bool]string{true: "is", false: "are"}[c.count() == 1])
+		c.Text = "the disk of " + names + " " + core.DiskFaultText(t.Bucket(), c.count()-missing, missing)
 		c.Means = fmt.Sprintf("users notice nothing while unibusd on %s has these records in memory. Once it reads them again it leaves rows out", names)
-		c.Next = fmt.Sprintf("while every other node is healthy, restart unibusd on %s, which then takes what is damaged from the others; look at the health of that disk; then check again: unibusd doctor", wrong[0])
+		c.Next = core.TakeReplicaAgain(wrong[0], core.ReplicaDir(t.Bucket()))
 	case failed >= 0:
 		return unknown(c.Name, errs[failed])
 	default:
 		c.Text = "every record on the disks is what was written: " + strings.Join(counts, ", ")
 	}
 	return c
-}
-
-func recordsText(n int) string {
-	if n == 1 {
-		return "1 record"
-	}
-	return fmt.Sprintf("%d records", n)
 }

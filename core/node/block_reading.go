@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type blocksReply struct {
 	Records int            `json:"records"`
 	Damaged []doctor.Fault `json:"damaged,omitempty"`
 	More    int            `json:"more,omitempty"`
+	Missing int            `json:"missing,omitempty"` // of Damaged: blocks
 	Error   *core.Error    `json:"error,omitempty"`
 }
 
@@ -46,6 +48,8 @@ type blockReadings struct {
 
 	mu      sync.Mutex
 	damaged map[string]cluster.DamagedBlocks
+
+	missing map[string][]blockfile.Gap // of each stream, found since the start; turn
 }
 
 // found returns what is damaged, in the order of the buckets.
@@ -59,14 +63,14 @@ func (r *blockReadings) found() []cluster.DamagedBlocks {
 	return out
 }
 
-func (r *blockReadings) note(bucket string, records int) {
+func (r *blockReadings) note(d cluster.DamagedBlocks) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.damaged == nil {
 		r.damaged = map[string]cluster.DamagedBlocks{}
 	}
-	if delete(r.damaged, bucket); records > 0 {
-		r.damaged[bucket] = cluster.DamagedBlocks{Bucket: bucket, Records: records, At: core.MillisOf(time.Now())}
+	if delete(r.damaged, d.Bucket); d.Records+d.Missing > 0 {
+		r.damaged[d.Bucket] = d
 	}
 }
 
@@ -94,18 +98,31 @@ func (n *Node) closeBlockReading(context.Context) error {
 	return nil
 }
 
-// readBlocks reads the blocks of one bucket, and notes what is damaged.
+// readBlocks reads the blocks of one bucket, and notes what is damaged or missing.
 func (n *Node) readBlocks(ctx context.Context, bucket string) (blockfile.Report, error) {
 	n.blocks.turn.Lock()
 	defer n.blocks.turn.Unlock()
-	found, err := blockfile.Read(ctx, streamPath(n.bus.StreamDir(), bucket), streamOf(bucket))
+	dir, stream := streamPath(n.bus.StreamDir(), bucket), streamOf(bucket)
+	state, known := n.bus.Stream(stream) // before the blocks are read: they hold at least that
+	found, err := blockfile.Read(ctx, dir, stream)
 	if err != nil {
 		return found, err
 	}
-	if found.Count() > 0 {
-		n.log.Error("records on the disk are not what was written", "bucket", bucket, "records", found.Count(), "block", found.Damaged[0].File)
+	note := cluster.DamagedBlocks{Bucket: bucket, Records: found.Count(), Dir: filepath.Dir(dir), At: core.MillisOf(time.Now())}
+	if known {
+		missing, err := n.missingBlocks(ctx, state, found)
+		note.Missing = len(missing)
+		for _, g := range missing {
+			found.AddMissing(g)
+		}
+		if err != nil && found.Count() == 0 {
+			return found, err
+		}
 	}
-	n.blocks.note(bucket, found.Count())
+	if found.Count() > 0 {
+		n.log.Error("the disk does not hold what was written", "bucket", bucket, "first", damageText(found.Damaged[0]), "records", note.Records, "missing_blocks", note.Missing)
+	}
+	n.blocks.note(note)
 	return found, nil
 }
 
@@ -120,7 +137,7 @@ func (n *Node) answerBlocks(ctx context.Context, body []byte) any {
 	if err != nil {
 		return blocksReply{Error: core.AsError(err)}
 	}
-	out := blocksReply{Records: found.Records, More: found.More}
+	out := blocksReply{Records: found.Records, More: found.More, Missing: found.Missing}
 	for _, d := range found.Damaged {
 		out.Damaged = append(out.Damaged, doctor.Fault{Bucket: bucket, Key: strings.TrimPrefix(d.Subject, "$KV."+bucket+"."), Text: damageText(d)})
 	}
@@ -128,6 +145,9 @@ func (n *Node) answerBlocks(ctx context.Context, body []byte) any {
 }
 
 func damageText(d blockfile.Damage) string {
+	if d.Through != 0 {
+		return fmt.Sprintf("no block holds the records %d to %d: %s is missing, or was cut short", d.Sequence, d.Through, d.File)
+	}
 	if d.Sequence == 0 {
 		return "the block " + d.File + " cannot be read further"
 	}
@@ -160,5 +180,5 @@ func (b nodeBlocks) ReadBlocks(ctx context.Context, t core.Table, node string) (
 	if a.Error != nil {
 		return doctor.BlockReport{}, a.Error
 	}
-	return doctor.BlockReport{Records: a.Records, Damaged: a.Damaged, More: a.More}, nil
+	return doctor.BlockReport{Records: a.Records, Damaged: a.Damaged, More: a.More, Missing: a.Missing}, nil
 }

@@ -1,0 +1,38 @@
+package core
+
+import "fmt"
+
+// DiskFaultText says what is wrong with what a disk holds of a bucket: records that are not what
+// was written, and blocks that are missing. It continues "the disk of n2".
+func DiskFaultText(bucket string, records, missing int) string {
+	text := ""
+	switch {
+	case records == 1:
+		text = "holds 1 record of " + bucket + " that is not what was written"
+	case records > 1:
+		text = fmt.Sprintf("holds %d records of %s that are not what was written", records, bucket)
+	}
+	if missing == 0 {
+		return text
+	}
+	blocks := "a block of " + bucket
+	if missing > 1 {
+		blocks = fmt.Sprintf("%d blocks of %s", missing, bucket)
+	}
+	if text != "" {
+		return text + ", and lacks " + blocks
+	}
+	return "lacks " + blocks
+}
+
+// TakeReplicaAgain is the step that mends a replica which is not what was written. A restart alone
+// mends the newest block only: a server asks for what comes after its last record, and leaves
+// out what it lacks before that.
+func TakeReplicaAgain(node, dir string) string {
+	return fmt.Sprintf("while every other node is healthy, stop unibusd on %s, move %s out of its data directory, and start it: it takes the replica from the others; look at the health of that disk; then check again: unibusd doctor", node, dir)
+}
+
+// ReplicaDir is where a node keeps its replica of a bucket, below its data directory.
+func ReplicaDir(bucket string) string {
+	return "jetstream/CONTROL/streams/KV_" + bucket
+}
