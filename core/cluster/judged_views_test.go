@@ -111,3 +111,12 @@ func backupViews() []judged {
 		{"backups late, and the node that has the schedule was never heard", with(withBackups(healthy(3, 3), 50*time.Hour, nil), func(v *View) { v.Nodes[1].Info = nil })},
 	}
 }
+
+// blocksMissing are those of a bucket, and of a stream whose disk has damage besides.
+func blocksMissing(at core.Millis) *DiskComparison {
+	streams := "/var/lib/unibus/jetstream/CONTROL/streams/"
+	return &DiskComparison{Damaged: []DamagedBlocks{
+		{Bucket: "UNIBUS_users", Missing: 1, Dir: streams + "KV_UNIBUS_users", At: at},
+		{Bucket: "UNIBUS_events", Records: 1, Missing: 2, Dir: streams + "UNIBUS_events", At: at},
+	}}
+}

@@ -491,10 +491,7 @@ func clusterViews() []judged {
 		{"files away in a cluster", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
 		{"damaged blocks", with(healthy(3, 3), func(v *View) {
 			v.Nodes[1].Info.DiskComparison = &DiskComparison{Damaged: []DamagedBlocks{{Bucket: "UNIBUS_users", Records: 1, At: ago(time.Hour)}, {Bucket: "UNIBUS_room_keys", Records: 12, At: ago(time.Hour)}}}
-			v.Nodes[2].Info.DiskComparison = &DiskComparison{Damaged: []DamagedBlocks{
-				{Bucket: "UNIBUS_users", Missing: 1, Dir: "/var/lib/unibus/jetstream/CONTROL/streams/KV_UNIBUS_users", At: ago(time.Hour)},
-				{Bucket: "UNIBUS_events", Records: 1, Missing: 2, Dir: "/var/lib/unibus/jetstream/CONTROL/streams/UNIBUS_events", At: ago(time.Hour)},
-			}}
+			v.Nodes[2].Info.DiskComparison = blocksMissing(ago(time.Hour))
 		})},
 		{"files away on a single node", with(alone(), func(v *View) { v.Nodes[0].Info.DiskComparison = &DiskComparison{Files: everyFault()} })},
 		{"disks low", with(healthy(3, 3), func(v *View) {
