@@ -13,3 +13,14 @@ func UntilTick(every time.Duration) time.Duration {
 	}
 	return wait
 }
+
+// TickAfter is how long it is until the first such moment that is not before a time from now.
+func TickAfter(wait, every time.Duration) time.Duration {
+	now := time.Now()
+	at := now.Add(max(0, wait))
+	tick := at.Truncate(every)
+	if tick.Before(at) {
+		tick = tick.Add(every)
+	}
+	return tick.Sub(now)
+}

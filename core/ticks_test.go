@@ -23,3 +23,20 @@ func TestUntilTick(t *testing.T) {
 		}
 	}
 }
+
+// TestTickAfter: the moment is a multiple, not before the time that has to pass, and not more than
+// a period after it.
+func TestTickAfter(t *testing.T) {
+	t.Parallel()
+	for _, wait := range []time.Duration{-time.Second, 0, time.Millisecond, 700 * time.Millisecond, time.Hour} {
+		before := time.Now()
+		got := core.TickAfter(wait, 500*time.Millisecond)
+		took := time.Since(before)
+		if got < max(0, wait) || got > max(0, wait)+500*time.Millisecond {
+			t.Errorf("after %s: %s", wait, got)
+		}
+		if off := before.Add(got).Sub(before.Add(got).Round(500 * time.Millisecond)).Abs(); off > took {
+			t.Errorf("after %s: %s beside a multiple", wait, off)
+		}
+	}
+}

@@ -20,7 +20,7 @@ func BenchmarkIdle(b *testing.B) {
 	sub := &subTB{TB: b}
 	defer sub.end()
 	urls, pids := bareServers(b, sub, program(b, "bare-nats-server"))
-	createStreams(b, urls, 8) // five buckets, the control record, nonces and the audit
+	createStreams(b, urls, 9) // five buckets, the control record, nonces, the audit and the events
 	pass(b, 10*time.Second)   // what a start does is over: no condition says so for a bare server
 	for b.Loop() {
 		ours, theirs := usageOf(b, p.PID(0)), usageOf(b, pids[0])

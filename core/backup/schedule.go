@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -58,6 +59,10 @@ type ScheduleConfig struct {
 	Sign    Signer
 	Serves  func() error // why this node can make none now; nil where it can
 
+	// News is false where the record is what it was when News was true last. nil: it is
+	// read at each look.
+	News func() bool
+
 	OnMade   func(core.ScheduledBackup)
 	OnFailed func(error)
 	Log      *slog.Logger
@@ -76,13 +81,16 @@ type Scheduler struct {
 	cfg  ScheduleConfig
 	wake chan struct{}
 
+	changed atomic.Bool // this node wrote the record, which is news before it comes back
+
 	mu     sync.Mutex
 	known  bool // the record was read
 	record core.BackupRecord
 
-	lease core.BackupLease // as it was last seen; these three are Run's
-	seen  time.Time        // when it changed last
-	tried map[core.UnfinishedBackup]bool
+	asRead lastRead
+	lease  core.BackupLease // as it was last seen; these four are Run's
+	seen   time.Time        // when it changed last
+	tried  map[core.UnfinishedBackup]bool
 }
 
 // NewScheduler does no I/O.
@@ -131,7 +139,7 @@ func (s *Scheduler) clearScratch() {
 
 // look reads the record, and makes a backup if it is time and this node's turn.
 func (s *Scheduler) look(ctx context.Context) {
-	rec, rev, err := s.load(ctx)
+	rec, rev, err := s.read(ctx)
 	if err == nil && s.cfg.To != nil && rec.Begun == 0 {
 		rec, rev, err = s.begin(ctx)
 	}

@@ -28,6 +28,24 @@ func (s *Scheduler) load(ctx context.Context) (rec core.BackupRecord, rev uint64
 	return rec, rev, nil
 }
 
+// lastRead is the record as Run read it last.
+type lastRead struct {
+	ok  bool
+	rec core.BackupRecord
+	rev uint64
+}
+
+// read is load, without a request where there is no news. A record that was changed meanwhile
+// all the same is news by then, and a change at an old revision is refused.
+func (s *Scheduler) read(ctx context.Context) (core.BackupRecord, uint64, error) {
+	if s.asRead.ok && !s.changed.Swap(false) && s.cfg.News != nil && !s.cfg.News() {
+		return s.asRead.rec, s.asRead.rev, nil
+	}
+	rec, rev, err := s.load(ctx)
+	s.asRead = lastRead{err == nil, rec, rev}
+	return rec, rev, err
+}
+
 func (s *Scheduler) keep(rec core.BackupRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -40,7 +58,9 @@ func (s *Scheduler) put(ctx context.Context, rec core.BackupRecord, rev uint64) 
 	if err != nil {
 		return 0, core.Errorf(core.KindFailed, "the record of scheduled backups cannot be encoded: %w", err)
 	}
-	if rev, err = s.cfg.Ledger.PutBackups(ctx, value, rev); err != nil {
+	rev, err = s.cfg.Ledger.PutBackups(ctx, value, rev)
+	s.changed.Store(true) // an error may be the loss of an answer
+	if err != nil {
 		return 0, err
 	}
 	s.keep(rec)

@@ -115,6 +115,49 @@ func record(t *testing.T, s *Scheduler) core.BackupRecord {
 	return rec
 }
 
+// countedLedger counts how often its record is read.
+type countedLedger struct {
+	memoryLedger
+	reads int
+}
+
+func (l *countedLedger) Backups(ctx context.Context) ([]byte, uint64, error) {
+	l.reads++
+	return l.memoryLedger.Backups(ctx)
+}
+
+// TestScheduleIsReadWhereThereIsNews: and after a change of this node's own, which is not news yet.
+func TestScheduleIsReadWhereThereIsNews(t *testing.T) {
+	t.Parallel()
+	ledger, news := &countedLedger{}, false
+	s, dir := scheduler(t, "n1", func(cfg *ScheduleConfig) { cfg.Ledger, cfg.News = ledger, func() bool { return news } })
+	s.look(t.Context()) // the first backup
+	s.look(t.Context())
+	read := ledger.reads
+	for range 5 {
+		s.look(t.Context())
+	}
+	if ledger.reads != read {
+		t.Errorf("the record was read %d times without news", ledger.reads-read)
+	}
+	other, _ := scheduler(t, "n2", func(cfg *ScheduleConfig) { cfg.Ledger = ledger })
+	_, err := other.Request(t.Context(), "ana")
+	must(t, err)
+	if s.look(t.Context()); len(filesIn(t, dir)) != 1 {
+		t.Error("a backup was made before there was news")
+	}
+	news = true
+	if s.look(t.Context()); len(filesIn(t, dir)) != 2 {
+		t.Error("another node's request is news, and no backup was made")
+	}
+	news = false
+	_, err = s.Request(t.Context(), "ana")
+	must(t, err)
+	if s.look(t.Context()); len(filesIn(t, dir)) != 3 {
+		t.Error("this node's own request made no backup")
+	}
+}
+
 // TestScheduledBackupIsRehearsed: in clear, encrypted where the node can decrypt, and where it cannot.
 func TestScheduledBackupIsRehearsed(t *testing.T) {
 	t.Parallel()

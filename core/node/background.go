@@ -40,6 +40,14 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// signal fills a channel with a buffer of one: whoever waits there goes on.
+func signal(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
 // repeat calls f at once and then at each core.UntilTick, until ctx ends.
 func repeat(ctx context.Context, every time.Duration, f func()) {
 	for ctx.Err() == nil {

@@ -22,7 +22,10 @@ type fileStamp struct {
 func (w *fileWatch) written(path string) bool {
 	var now [2]fileStamp
 	for i, p := range []string{path, path + "-wal"} {
-		if st, err := os.Stat(p); err == nil && path != "" {
+		if path == "" {
+			break
+		}
+		if st, err := os.Stat(p); err == nil {
 			now[i] = fileStamp{st.ModTime(), st.Size()}
 		}
 	}

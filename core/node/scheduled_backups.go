@@ -9,6 +9,8 @@ import (
 	"unibus/core/backup/s3"
 	"unibus/core/cluster"
 	"unibus/core/config"
+	"unibus/core/jsapi"
+	"unibus/core/store/kv"
 )
 
 // backupRecordFile is where a node alone keeps the record of scheduled backups.
@@ -23,7 +25,7 @@ func (n *Node) openSchedule(context.Context) error {
 	}
 	cfg.Ledger = &backup.FileLedger{Path: filepath.Join(n.cfg.Data, backupRecordFile)}
 	if n.cfg.Clustered() {
-		cfg.Ledger = n.controlRecord
+		cfg.Ledger, cfg.News = n.controlRecord, n.controlNews()
 	}
 	cfg.Make, cfg.Need, cfg.Free, cfg.Sign = n.backupToRehearse, n.backupSize, freeBytes, n.clusterKey
 	cfg.Serves = n.canMakeBackups
@@ -39,6 +41,18 @@ func (n *Node) openSchedule(context.Context) error {
 	ctx := n.scheduling.start()
 	n.scheduling.run(func() { schedule.Run(ctx) })
 	return nil
+}
+
+// controlNews tells whether the control records may have changed since it said so last.
+func (n *Node) controlNews() func() bool {
+	replica := jsapi.LocalReplica{LastSeq: func() (uint64, bool) { return n.bus.LastSeq(streamOf(kv.ControlBucket)) }}
+	return func() bool {
+		due := replica.AskDue()
+		if due {
+			replica.Answered(true)
+		}
+		return due
+	}
 }
 
 // canMakeBackups is nil where this node serves a store, can sign what it makes, and is not

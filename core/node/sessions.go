@@ -22,6 +22,7 @@ type sessions struct {
 	n            *Node
 	storeChanged atomic.Bool // the store handle publishes another store: every session is reviewed
 	expiry       userExpiry
+	wake         chan struct{} // run has something to do; a buffer of one
 
 	mu          sync.Mutex
 	revocations map[core.UserID]*revocation
@@ -40,6 +41,7 @@ type revocation struct {
 
 const (
 	reviewEvery     = 250 * time.Millisecond // a change of the file, or of rooms, takes effect within a second
+	reviewIdle      = time.Second            // likewise, where nothing is due and no file is served
 	reviewDelay     = 350 * time.Millisecond // the user first receives the answer to the request that added the room
 	reviewTimeout   = 30 * time.Second
 	maxRevocations  = 1000                // that are remembered
@@ -47,7 +49,7 @@ const (
 )
 
 func newSessions(n *Node) *sessions {
-	return &sessions{n: n, revocations: map[core.UserID]*revocation{}, reviewAt: map[core.UserID]time.Time{}, expiry: userExpiry{ends: map[core.UserID]*userEnd{}}}
+	return &sessions{n: n, revocations: map[core.UserID]*revocation{}, reviewAt: map[core.UserID]time.Time{}, expiry: newUserExpiry(), wake: make(chan struct{}, 1)}
 }
 
 func (n *Node) openSessions(context.Context) error {
@@ -55,7 +57,8 @@ func (n *Node) openSessions(context.Context) error {
 	n.sessions.stop = stop
 	n.storeHandle.Watch(func(serves bool) {
 		n.sessions.storeChanged.Store(serves)
-		n.sessions.expiry.stale.Store(true)
+		n.sessions.expiry.reread()
+		signal(n.sessions.wake)
 	})
 	n.sessions.work.Go(func() { n.sessions.run(ctx) })
 	n.sessions.work.Go(func() { n.sessions.runExpiry(ctx) })
@@ -103,6 +106,9 @@ func (s *sessions) memberChanged(m core.Member) {
 func (s *sessions) reviewLater(id core.UserID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.reviewAt) == 0 {
+		signal(s.wake)
+	}
 	if _, due := s.reviewAt[id]; !due {
 		s.reviewAt[id] = time.Now().Add(reviewDelay)
 	}
@@ -157,9 +163,20 @@ func (s *sessions) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(core.UntilTick(reviewEvery)):
+		case <-s.wake:
+		case <-time.After(core.UntilTick(s.pause(&file))):
 		}
 	}
+}
+
+// pause is longer while nothing is due: what makes something due wakes run.
+func (s *sessions) pause(file *fileWatch) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if file.path != "" || len(s.reviewAt) > 0 || s.storeChanged.Load() {
+		return reviewEvery
+	}
+	return reviewIdle
 }
 
 // review reviews every session after a change of the store, and then the users whose
@@ -174,7 +191,7 @@ func (s *sessions) review(ctx context.Context, file *fileWatch) {
 	}
 	written := file.written(path)
 	if written {
-		s.expiry.stale.Store(true)
+		s.expiry.reread()
 	}
 	if s.storeChanged.Swap(false) || written {
 		_, unreviewed := s.n.bus.Review(ctx, s.covers)

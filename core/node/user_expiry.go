@@ -15,6 +15,7 @@ import (
 
 const (
 	expireEvery   = 250 * time.Millisecond // a session ends within a second of its user's end
+	expireIdle    = time.Second            // likewise, while no end is near
 	expireAgain   = 5 * time.Second        // for so long sessions are ended that were admitted at the last moment
 	announceUntil = time.Minute            // after it the end is no news: the node has just started, or was paused
 )
@@ -26,6 +27,7 @@ const (
 type userExpiry struct {
 	stale   atomic.Bool // the ends have to be read again
 	control atomic.Pointer[control.Service]
+	wake    chan struct{} // there is something to do; a buffer of one
 
 	mu      sync.Mutex
 	ends    map[core.UserID]*userEnd
@@ -38,6 +40,16 @@ type userEnd struct {
 	over time.Time // when this node saw that it is over; zero: it is not
 }
 
+func newUserExpiry() userExpiry {
+	return userExpiry{ends: map[core.UserID]*userEnd{}, wake: make(chan struct{}, 1)}
+}
+
+// reread has the ends read again.
+func (e *userExpiry) reread() {
+	e.stale.Store(true)
+	signal(e.wake)
+}
+
 // set keeps the end of a user as the watch reports it; 0 is none.
 func (e *userExpiry) set(id core.UserID, at core.Millis) {
 	e.mu.Lock()
@@ -46,6 +58,29 @@ func (e *userExpiry) set(id core.UserID, at core.Millis) {
 		e.changed[id] = true
 	}
 	e.keep(e.ends, id, at)
+	if e.isNear(at, time.Now()) {
+		signal(e.wake)
+	}
+}
+
+// isNear is true for an end that comes before the longer pause is over.
+func (e *userExpiry) isNear(at core.Millis, now time.Time) bool {
+	return at != 0 && at <= core.MillisOf(now.Add(2*expireIdle))
+}
+
+// pause is longer while no end is near, none was met a moment ago and none has to be read.
+func (e *userExpiry) pause(now time.Time) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stale.Load() {
+		return expireEvery
+	}
+	for _, end := range e.ends {
+		if e.isNear(end.at, now) && (end.over.IsZero() || now.Sub(end.over) <= expireAgain) {
+			return expireEvery
+		}
+	}
+	return expireIdle
 }
 
 // keep leaves an end that is known already as it is. The caller holds mu.
@@ -122,20 +157,30 @@ type expiredUser struct {
 
 // runExpiry ends sessions of expired users until ctx ends.
 func (s *sessions) runExpiry(ctx context.Context) {
-	repeat(ctx, expireEvery, func() {
-		if s.n.cfg.BusAuth == core.BusAuthOff { // off admits every connection
-			return
+	for ctx.Err() == nil {
+		s.expire(ctx)
+		select {
+		case <-ctx.Done():
+		case <-s.expiry.wake:
+		case <-time.After(core.UntilTick(s.expiry.pause(time.Now()))):
 		}
-		st, err := s.n.storeHandle.Store()
-		if err == nil && s.expiry.stale.Swap(false) {
-			if err := s.expiry.read(ctx, st); err != nil {
-				s.expiry.stale.Store(true) // until then the ends that are known count
-			}
+	}
+}
+
+func (s *sessions) expire(ctx context.Context) {
+	if s.n.cfg.BusAuth == core.BusAuthOff { // off admits every connection
+		s.expiry.stale.Store(false) // a node that is started with another mode reads them
+		return
+	}
+	st, err := s.n.storeHandle.Store()
+	if err == nil && s.expiry.stale.Swap(false) {
+		if err := s.expiry.read(ctx, st); err != nil {
+			s.expiry.stale.Store(true) // until then the ends that are known count
 		}
-		for _, u := range s.expiry.takeOver(time.Now()) {
-			s.endExpired(ctx, u)
-		}
-	})
+	}
+	for _, u := range s.expiry.takeOver(time.Now()) {
+		s.endExpired(ctx, u)
+	}
 }
 
 func (s *sessions) endExpired(ctx context.Context, u expiredUser) {

@@ -65,6 +65,8 @@ func newWatchedBucket(bc *bucketClient, name core.Table, node string, emit func(
 	return wb
 }
 
+// checkInterval is between the moments at which a watch may be found silent: those of all
+// buckets wake the process together. Before it can be that silent a watch is not looked at.
 const checkInterval = 500 * time.Millisecond
 
 // run keeps a watch until ctx ends, the connection is closed or the bucket has
@@ -82,7 +84,7 @@ func (wb *watchedBucket) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-wb.restartRequests:
-		case <-time.After(core.UntilTick(checkInterval)):
+		case <-time.After(core.TickAfter(wb.freshFor(), checkInterval)):
 		}
 	}
 }
@@ -125,6 +127,16 @@ func (wb *watchedBucket) stale() bool {
 	wb.mu.RLock()
 	defer wb.mu.RUnlock()
 	return wb.cur == nil || wb.cur.dead || time.Since(wb.cur.heard) > watchTimeout
+}
+
+// freshFor is how long the watch may stay silent from now on before it is stale.
+func (wb *watchedBucket) freshFor() time.Duration {
+	wb.mu.RLock()
+	defer wb.mu.RUnlock()
+	if wb.cur == nil {
+		return 0
+	}
+	return watchTimeout - time.Since(wb.cur.heard) + time.Millisecond
 }
 
 // requestRestart asks for a new watch.
