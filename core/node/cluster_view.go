@@ -46,6 +46,9 @@ func (n *Node) openObserver(context.Context) error {
 	if err := n.dataIDs.load(n.cfg.Data); err != nil {
 		return err
 	}
+	if err := n.routes.learned.load(); err != nil {
+		n.log.Warn("the addresses of the other nodes cannot be read; they tell them again", "file", n.routes.learned.path, "error", err)
+	}
 	n.observer = cluster.New(cluster.Config{
 		Name: n.cfg.Name, Cluster: n.clusterName(), Clustered: n.cfg.Clustered(), Expected: n.cfg.Size(), Nodes: n.cfg.Nodes, Changes: n.membership.all,
 		System: cluster.Conn{NATS: n.conns.system}, Local: n.facts, Infos: n.askInfos, Recorder: &n.recorder,
@@ -66,7 +69,9 @@ func (n *Node) onView(save func(cluster.View)) func(cluster.View) {
 	return func(v cluster.View) {
 		save(v)
 		n.seenDuplicates.Store(&v.DuplicateNames)
-		n.routes.see(v)
+		if err := n.routes.see(v); err != nil {
+			n.log.Debug("the addresses of the other nodes cannot be saved; trying again after the next look", "error", err)
+		}
 		n.bus.SetOldRoutes(cluster.OldRoutes(v, time.Now()))
 		n.repeats.flush(time.Now())
 		n.observeEvents(v)

@@ -149,6 +149,7 @@ func New(cfg Config) *Node {
 		failed: make(chan error, 1), started: time.Now(), protocols: core.OwnProtocols(),
 	}
 	n.routes = newRouteWatch(cfg.Name, func(ctx context.Context, others []string) []bus.RouteProbe { return n.bus.ProbeRoutes(ctx, others...) })
+	n.routes.learned.path = filepath.Join(cfg.Data, learnedAddressesFile)
 	n.routes.learned.hosts = func() map[string]string { return n.bus.PeerHosts() }
 	n.sessions, n.soft = newSessions(n), newSoftAdmissions(time.Now())
 	operators := operatorsByKey(cfg.Operators)

@@ -69,8 +69,8 @@ func (w *routeWatch) try(ctx context.Context) {
 	w.note(w.probe(ctx, others), begun, silent)
 }
 
-// see notes which nodes an observation heard.
-func (w *routeWatch) see(v cluster.View) {
+// see notes which nodes an observation heard. An error is that of saving their addresses.
+func (w *routeWatch) see(v cluster.View) error {
 	hears, lost := []string{}, len(v.Nodes) < v.Expected
 	var silent []string
 	for _, n := range v.Nodes {
@@ -91,6 +91,7 @@ func (w *routeWatch) see(v cluster.View) {
 		}
 	}
 	w.hears, w.silent, w.lost = hears, silent, lost
+	return w.learned.save()
 }
 
 // otherAddresses are those that silent nodes had by their own word, where no configured route

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -36,12 +38,12 @@ func TestRouteWatchDoesNotVouchForASilentNode(t *testing.T) {
 	view := func(heard bool) cluster.View {
 		return cluster.View{Expected: 2, Nodes: []cluster.Node{{Name: "n1", Online: true}, {Name: "n2", Online: heard}}}
 	}
-	w.see(view(true))
+	mustSee(t, w, view(true))
 	w.note([]bus.RouteProbe{{Addr: "b:1", Node: "n2"}, {Addr: "c:1", Fault: core.FaultRefused}}, 1, 0)
 	if hears, routes := w.report(); len(routes) != 2 || !slices.Equal(hears, []string{"n2"}) {
 		t.Errorf("hears %v, routes %+v", hears, routes)
 	}
-	w.see(view(false))
+	mustSee(t, w, view(false))
 	if hears, routes := w.report(); len(routes) != 0 || hears == nil || len(hears) != 0 {
 		t.Errorf("before the next try: hears %v, routes %+v", hears, routes)
 	}
@@ -70,11 +72,11 @@ func TestRouteWatchSilenceDuringATry(t *testing.T) {
 			t.Errorf("%s: %+v", what, got)
 		}
 	}
-	w.see(view(true))
+	mustSee(t, w, view(true))
 	routes("while it is heard", 1)
-	during = func() { w.see(view(false)) }
+	during = func() { mustSee(t, w, view(false)) }
 	routes("it falls silent meanwhile", 0)
-	during = func() { w.see(view(true)); w.see(view(false)) }
+	during = func() { mustSee(t, w, view(true)); mustSee(t, w, view(false)) }
 	routes("it comes back and falls silent again", 0)
 	during = func() {}
 	routes("after that", 1)
@@ -120,9 +122,9 @@ func TestRouteWatchTriesLearnedAddresses(t *testing.T) {
 		}
 		return v
 	}
-	w.see(view(true))
+	mustSee(t, w, view(true))
 	w.try(t.Context())
-	w.see(view(false))
+	mustSee(t, w, view(false))
 	w.try(t.Context())
 	w.try(t.Context())
 	want := []string{"192.0.2.3:6222", "[::1]:6222"} // a route leads to n2, and n5 is of an older release
@@ -132,13 +134,69 @@ func TestRouteWatchTriesLearnedAddresses(t *testing.T) {
 	if _, routes := w.report(); len(routes) != 3 || routes[1].Node != "n3" || routes[1].Fault != core.FaultHung {
 		t.Errorf("found %+v", routes)
 	}
-	w.see(view(true))
+	mustSee(t, w, view(true))
 	if _, routes := w.report(); len(routes) != 1 {
 		t.Errorf("once they are heard: %+v", routes)
 	}
-	w.see(view(false, "n3"))
+	mustSee(t, w, view(false, "n3"))
 	w.try(t.Context())
 	if last := tried[len(tried)-1]; !slices.Equal(last, want[1:]) {
 		t.Errorf("a node that was removed is tried: %q", last)
+	}
+}
+
+func mustSee(t *testing.T, w *routeWatch, v cluster.View) {
+	t.Helper()
+	if err := w.see(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLearnedAddressesOutliveARestart: a node that is silent since before the start is tried where
+// it was, also before its name is known again. A node that was removed is forgotten in the file.
+func TestLearnedAddressesOutliveARestart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), learnedAddressesFile)
+	start := func() (*routeWatch, *[]string) {
+		var tried []string
+		w := newRouteWatch("n1", func(_ context.Context, others []string) []bus.RouteProbe { tried = others; return nil })
+		w.learned.path = file
+		if err := w.learned.load(); err != nil {
+			t.Fatal(err)
+		}
+		return w, &tried
+	}
+	view := func(heard bool, names ...string) cluster.View {
+		v := cluster.View{Expected: 3, Nodes: []cluster.Node{{Name: "n1", Online: true}}}
+		for _, name := range names {
+			v.Nodes = append(v.Nodes, cluster.Node{Name: name, Online: heard})
+			if heard {
+				v.Nodes[len(v.Nodes)-1].Info = &cluster.Info{Name: name, ID: "run of " + name, RouteListen: name + ".example:6222"}
+			}
+		}
+		return v
+	}
+	w, _ := start()
+	mustSee(t, w, view(true, "n2", "n3"))
+
+	w, tried := start()
+	mustSee(t, w, view(false))
+	mustSee(t, w, view(false, "n2", "n3"))
+	if w.try(t.Context()); !slices.Equal(*tried, []string{"n2.example:6222", "n3.example:6222"}) {
+		t.Errorf("after a restart: %q", *tried)
+	}
+	mustSee(t, w, view(true, "n2", "n3"))
+	mustSee(t, w, view(true, "n2"))
+	w, tried = start()
+	mustSee(t, w, view(false, "n2", "n3"))
+	if w.try(t.Context()); !slices.Equal(*tried, []string{"n2.example:6222"}) {
+		t.Errorf("after the removal of n3: %q", *tried)
+	}
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w = newRouteWatch("n1", nil)
+	if w.learned.path = file; w.learned.load() == nil {
+		t.Error("a damaged file was read")
 	}
 }
