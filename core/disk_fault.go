@@ -25,14 +25,10 @@ func DiskFaultText(bucket string, records, missing int) string {
 	return "lacks " + blocks
 }
 
-// TakeReplicaAgain is the step that mends a replica which is not what was written. A restart alone
-// mends the newest block only: a server asks for what comes after its last record, and leaves
-// out what it lacks before that.
-func TakeReplicaAgain(node, dir string) string {
-	return fmt.Sprintf("while every other node is healthy, stop unibusd on %s, move %s out of its data directory, and start it: it takes the replica from the others; look at the health of that disk; then check again: unibusd doctor", node, dir)
-}
-
-// ReplicaDir is where a node keeps its replica of a bucket, below its data directory.
-func ReplicaDir(bucket string) string {
-	return "jetstream/CONTROL/streams/KV_" + bucket
+// TakeReplicasAgain is the step that mends a replica which is not what was written. A restart alone
+// mends the newest block only: a server asks for what comes after its last record, and leaves out
+// what it lacks before that. The stream's directory alone is not enough either: the snapshot of
+// its raft group may say that what is missing was deleted.
+func TakeReplicasAgain(node string) string {
+	return fmt.Sprintf("while every other node is healthy, stop unibusd on %s, move its data directory away, and start it: it takes everything from the others; look at the health of that disk first; the steps: unibusd guide disk-wiped %s", node, node)
 }

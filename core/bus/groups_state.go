@@ -37,6 +37,7 @@ type StreamState struct {
 	Bytes    uint64
 	FirstSeq uint64
 	LastSeq  uint64
+	Expires  bool // each replica removes old messages by its own clock
 	Group    *server.ClusterInfo
 }
 
@@ -96,7 +97,7 @@ func groupsState(srv *server.Server) GroupsState {
 func streamState(d server.StreamDetail) StreamState {
 	st := StreamState{Name: d.Name, Created: d.Created, Messages: d.State.Msgs, Bytes: d.State.Bytes, FirstSeq: d.State.FirstSeq, LastSeq: d.State.LastSeq, Group: d.Cluster}
 	if d.Config != nil {
-		st.Replicas = d.Config.Replicas
+		st.Replicas, st.Expires = d.Config.Replicas, d.Config.MaxAge > 0
 	}
 	if st.Group != nil {
 		settlePeers(st.Group.Replicas)

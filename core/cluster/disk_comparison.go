@@ -21,7 +21,6 @@ type DamagedBlocks struct {
 	Bucket  string      `json:"bucket"`
 	Records int         `json:"records"`
 	Missing int         `json:"missing,omitempty"` // blocks
-	Dir     string      `json:"dir,omitempty"`     // of the replica; "": a node of an older release
 	At      core.Millis `json:"at"`                // when they were read
 }
 

@@ -46,7 +46,7 @@ func damagedBlocks(i Info, d DamagedBlocks, now time.Time) Finding {
 		Degraded, "node." + i.Name,
 		fmt.Sprintf("The disk of %s %s, as it was read at %s: unibusd there leaves rows out once it reads them again.",
 			i.Name, core.DiskFaultText(short(d.Bucket), d.Records, d.Missing), clock(d.At, now)),
-		core.TakeReplicaAgain(i.Name, core.ShellQuote(cmp.Or(d.Dir, core.ReplicaDir(d.Bucket)))),
+		core.TakeReplicasAgain(i.Name),
 	}
 }
 

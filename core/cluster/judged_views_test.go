@@ -114,9 +114,8 @@ func backupViews() []judged {
 
 // blocksMissing are those of a bucket, and of a stream whose disk has damage besides.
 func blocksMissing(at core.Millis) *DiskComparison {
-	streams := "/var/lib/unibus/jetstream/CONTROL/streams/"
 	return &DiskComparison{Damaged: []DamagedBlocks{
-		{Bucket: "UNIBUS_users", Missing: 1, Dir: streams + "KV_UNIBUS_users", At: at},
-		{Bucket: "UNIBUS_events", Records: 1, Missing: 2, Dir: streams + "UNIBUS_events", At: at},
+		{Bucket: "UNIBUS_users", Missing: 1, At: at},
+		{Bucket: "UNIBUS_events", Records: 1, Missing: 2, At: at},
 	}}
 }

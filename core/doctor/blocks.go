@@ -75,7 +75,7 @@ func checkBlocks(ctx context.Context, from Blocks, t core.Table) Check {
 		names := strings.Join(wrong, ", ")
 		c.Text = "the disk of " + names + " " + core.DiskFaultText(t.Bucket(), c.count()-missing, missing)
 		c.Means = fmt.Sprintf("users notice nothing while unibusd on %s has these records in memory. Once it reads them again it leaves rows out", names)
-		c.Next = core.TakeReplicaAgain(wrong[0], core.ReplicaDir(t.Bucket()))
+		c.Next = core.TakeReplicasAgain(wrong[0])
 	case failed >= 0:
 		return unknown(c.Name, errs[failed])
 	default:

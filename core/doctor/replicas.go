@@ -144,7 +144,7 @@ func describe(c Check, t core.Table, wrong []string, undecided bool) Check {
 	names := strings.Join(wrong, ", ")
 	c.Text = fmt.Sprintf("the replica of %s on %s differs from the others in %s", t.Bucket(), names, rowsText(c.count()))
 	c.Means = fmt.Sprintf("while another node leads %s, users notice nothing. If %s leads it, or another replica is lost, these rows are wrong for everybody", t.Bucket(), names)
-	c.Next = core.TakeReplicaAgain(wrong[0], core.ReplicaDir(t.Bucket()))
+	c.Next = core.TakeReplicasAgain(wrong[0])
 	if undecided {
 		c.Text = fmt.Sprintf("the replicas of %s on %s differ in %s, and for some of them no value is held by a majority", t.Bucket(), names, rowsText(c.count()))
 		c.Means = "for those rows it cannot be determined which replica is right"

@@ -122,7 +122,7 @@ func TestDoctorFindsABitFlippedUnderAWarmCache(t *testing.T) {
 		t.Errorf("the server reads its disk by itself now: %+v", k)
 	}
 	k := checkOf(t, cl, "disk.UNIBUS_users")
-	if k.State != doctor.Wrong || len(k.Faults) != 1 || k.Faults[0].Node != node || k.Faults[0].Key != key || !strings.Contains(k.Next, "stop unibusd on "+node+", move "+core.ReplicaDir("UNIBUS_users")) {
+	if k.State != doctor.Wrong || len(k.Faults) != 1 || k.Faults[0].Node != node || k.Faults[0].Key != key || !strings.Contains(k.Next, "stop unibusd on "+node+", move its data directory away") {
 		t.Errorf("with a bit of %s flipped on %s: %+v", key, node, k)
 	}
 	found := func(st admin.Status) bool {
@@ -139,8 +139,7 @@ func TestDoctorFindsABitFlippedUnderAWarmCache(t *testing.T) {
 	if follower == 0 {
 		cl = c.Client(1, c.Admin)
 	}
-	replica := filepath.Join(c.Configs[follower].Data, core.ReplicaDir("UNIBUS_users"))
-	if err := errors.Join(c.Nodes[follower].Close(), os.Rename(replica, filepath.Join(t.TempDir(), "away")), c.Open(follower)); err != nil {
+	if err := errors.Join(c.Nodes[follower].Close(), os.Rename(c.Configs[follower].Data, filepath.Join(t.TempDir(), "away")), c.Open(follower)); err != nil {
 		t.Fatal(err)
 	}
 	nodetest.Wait(t, 60*time.Second, func() error {

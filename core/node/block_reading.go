@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -108,7 +107,7 @@ func (n *Node) readBlocks(ctx context.Context, bucket string) (blockfile.Report,
 	if err != nil {
 		return found, err
 	}
-	note := cluster.DamagedBlocks{Bucket: bucket, Records: found.Count(), Dir: filepath.Dir(dir), At: core.MillisOf(time.Now())}
+	note := cluster.DamagedBlocks{Bucket: bucket, Records: found.Count(), At: core.MillisOf(time.Now())}
 	if known {
 		missing, err := n.missingBlocks(ctx, state, found)
 		note.Missing = len(missing)

@@ -21,7 +21,7 @@ import (
 
 // TestDoctorFindsARemovedBlock: a file of blocks is removed from a follower, and later another one
 // from the leader. The doctor names the disk and the file, and so does the verdict. What it advises
-// takes the replica from the others, which a restart alone does not: later blocks are there, so
+// takes everything from the others, which a restart alone does not: later blocks are there, so
 // that the server believes to have everything.
 func TestDoctorFindsARemovedBlock(t *testing.T) {
 	t.Parallel()
@@ -39,42 +39,42 @@ func TestDoctorFindsARemovedBlock(t *testing.T) {
 			}
 		}
 	}
-	t.Run("of a follower", func(t *testing.T) { losesABlock(t, c, followerOf(t, c, cl, users)) })
-	t.Run("of the leader", func(t *testing.T) { losesABlock(t, c, leaderOf(t, c, c.Client(0, c.Admin), users)) })
+	t.Run("of a follower", func(t *testing.T) { losesABlock(t, c, followerOf(t, c, cl, users), 0) })
+	t.Run("of the leader", func(t *testing.T) { losesABlock(t, c, leaderOf(t, c, c.Client(0, c.Admin), users), 1) })
 }
 
-// losesABlock removes a block of a node, has it found, and follows the advice.
-func losesABlock(t *testing.T, c *nodetest.Cluster, node int) {
+// losesABlock removes a block of a node, has it found, and follows the advice. A server that finds
+// its first block missing takes the next one for the beginning.
+func losesABlock(t *testing.T, c *nodetest.Cluster, node, which int) {
 	users, name := core.TableUsers.Bucket(), c.Configs[node].Name
-	replica := filepath.Join(c.Configs[node].Data, core.ReplicaDir(users))
-	blocks, err := filepath.Glob(filepath.Join(replica, "msgs", "*.blk"))
+	blocks, err := filepath.Glob(filepath.Join(c.Configs[node].Data, "jetstream", "CONTROL", "streams", "KV_"+users, "msgs", "*.blk"))
 	if err != nil || len(blocks) < 4 {
 		t.Fatalf("%v, %v", blocks, err)
 	}
-	if err := os.Remove(blocks[1]); err != nil {
+	if err := os.Remove(blocks[which]); err != nil {
 		t.Fatal(err)
 	}
 	cl := c.Client((node+1)%len(c.Nodes), c.Admin)
 	for range 2 { // a leader forgets what it could not read
 		k := checkOf(t, cl, "disk."+users)
-		if k.State != doctor.Wrong || len(k.Faults) != 1 || k.Faults[0].Node != name || !strings.Contains(k.Faults[0].Text, filepath.Base(blocks[1])+" is missing") {
-			t.Fatalf("without %s on %s: %+v", filepath.Base(blocks[1]), name, k)
+		if k.State != doctor.Wrong || len(k.Faults) != 1 || k.Faults[0].Node != name || !strings.Contains(k.Faults[0].Text, filepath.Base(blocks[which])+" is missing") {
+			t.Fatalf("without %s on %s: %+v", filepath.Base(blocks[which]), name, k)
 		}
 	}
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := cl.Status(t.Context())
 		if err == nil && !slices.ContainsFunc(st.Judgment.Findings, func(f cluster.Finding) bool {
-			return f.About == "node."+name && strings.Contains(f.Text, "lacks a block of users") && strings.Contains(f.Next, replica)
+			return f.About == "node."+name && strings.Contains(f.Text, "lacks a block of users") && strings.Contains(f.Next, "stop unibusd on "+name+", move its data directory away")
 		}) {
 			err = fmt.Errorf("the verdict does not name the disk of %s: %+v", name, st.Judgment.Findings)
 		}
 		return err
 	})
-	if err := errors.Join(c.Nodes[node].Close(), os.Rename(replica, filepath.Join(t.TempDir(), "away")), c.Open(node)); err != nil {
+	if err := errors.Join(c.Nodes[node].Close(), os.Rename(c.Configs[node].Data, filepath.Join(t.TempDir(), "away")), c.Open(node)); err != nil {
 		t.Fatal(err)
 	}
 	nodetest.Wait(t, 60*time.Second, func() error {
-		r, err := cl.Doctor(t.Context(), admin.DoctorRequest{})
+		r, err := cl.Doctor(t.Context(), admin.DoctorRequest{ReplicasOnly: true})
 		if err == nil && r.Worst() != doctor.OK {
 			err = fmt.Errorf("%+v", r.Checks)
 		}
@@ -82,10 +82,10 @@ func losesABlock(t *testing.T, c *nodetest.Cluster, node int) {
 	})
 }
 
-// checkOf has the doctor check everything, and returns one check.
+// checkOf has the doctor check the replicas and the disks, and returns one check.
 func checkOf(t *testing.T, cl *admin.Client, name string) doctor.Check {
 	t.Helper()
-	r, err := cl.Doctor(t.Context(), admin.DoctorRequest{})
+	r, err := cl.Doctor(t.Context(), admin.DoctorRequest{ReplicasOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,11 @@ func (n *Node) missingBlocks(ctx context.Context, state bus.StreamState, found b
 	leads := state.Group == nil || state.Group.Leader == n.cfg.Name
 	var suspected []blockfile.Gap
 	defer func() { n.blocks.noteMissing(state.Name, missing) }()
-	for _, g := range found.Gaps(state.FirstSeq, state.LastSeq) {
+	first := uint64(1) // a server whose first block is missing takes the next one for the beginning
+	if state.Expires {
+		first = state.FirstSeq
+	}
+	for _, g := range found.Gaps(first, state.LastSeq) {
 		held := slices.ContainsFunc(n.blocks.missing[state.Name], g.Overlaps)
 		if !held {
 			if held, err = n.serverHas(ctx, state, g, leads); err != nil {
