@@ -20,9 +20,9 @@ import (
 )
 
 // TestDoctorFindsARemovedBlock: a file of blocks is removed from a follower, and later another one
-// from the leader. The doctor names the disk and the file, and so does the verdict. What it advises
-// takes everything from the others, which a restart alone does not: later blocks are there, so
-// that the server believes to have everything.
+// from the leader. The doctor names the disk and the file, and so does the verdict. The doctor's
+// advice takes everything from the others. A restart alone does not: later blocks are there, so that the
+// server believes to have everything.
 func TestDoctorFindsARemovedBlock(t *testing.T) {
 	t.Parallel()
 	c := nodetest.Start(t, nodetest.Config{Store: "kv"})
