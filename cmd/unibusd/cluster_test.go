@@ -78,7 +78,7 @@ func TestClusterSurvivesLossOfOneNode(t *testing.T) {
 		p.Kill(victim)
 		killed := time.Now()
 		before := w.count()
-		nodetest.Wait(t, 15*time.Second, func() error {
+		nodetest.Wait(t, nodetest.Convergence, func() error {
 			if n := w.count(); n <= before+8 { // those under way when it died may still come in
 				return fmt.Errorf("%d writes since the kill of %s", n-before, p.Configs[victim].Name)
 			}

@@ -101,7 +101,7 @@ func TestNodeIsDrained(t *testing.T) {
 	o.want(0, "until", "node", "drain", "n2", "--for", "2h") // again: another end
 	o.want(0, "n2 is in maintenance no more", "node", "resume", "n2")
 	drainedStatus(t, cl, "n2", false)
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		c, err := p.Connect(1, user)
 		if err == nil {
 			c.Close()
@@ -146,7 +146,7 @@ func roamingUser(t *testing.T, p *nodetest.Processes, user keys.Identity, onLame
 	t.Helper()
 	servers := append(p.URLs(1), p.URLs(0, 2)...)
 	var nc *nats.Conn
-	nodetest.Wait(t, 20*time.Second, func() (err error) {
+	nodetest.Wait(t, nodetest.Convergence, func() (err error) {
 		nc, err = nats.Connect(strings.Join(servers, ","), nats.Nkey(user.Public(), user.SignNonce), nats.CustomInboxPrefix("_INBOX."+user.Public()),
 			nats.DontRandomize(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.IgnoreAuthErrorAbort(),
 			nats.LameDuckModeHandler(func(*nats.Conn) { onLameDuck() }))
@@ -159,7 +159,7 @@ func roamingUser(t *testing.T, p *nodetest.Processes, user keys.Identity, onLame
 
 func awaitServer(t *testing.T, nc *nats.Conn, name string, is bool) {
 	t.Helper()
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		if at := nc.ConnectedServerName(); at == "" || (at == name) != is {
 			return fmt.Errorf("the user is connected to %q", at)
 		}

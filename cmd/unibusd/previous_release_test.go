@@ -49,7 +49,7 @@ func TestPreviousRelease(t *testing.T) {
 		}
 	}
 	var ending keys.Identity
-	nodetest.Wait(t, 10*time.Second, func() (err error) { // until n2 has heard the last one
+	nodetest.Wait(t, nodetest.Convergence, func() (err error) { // until n2 has heard the last one
 		ending, err = r.addWithEnd(1)
 		return err
 	})

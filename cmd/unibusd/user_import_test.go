@@ -25,7 +25,7 @@ func TestImportIsCutShort(t *testing.T) {
 	count := func() int {
 		t.Helper()
 		n := 0
-		nodetest.Wait(t, 20*time.Second, func() error {
+		nodetest.Wait(t, nodetest.Convergence, func() error {
 			page, err := cl.UserPage(t.Context(), core.UserPageRequest{Limit: 1})
 			n = page.Counts.All - before
 			return err

@@ -46,8 +46,8 @@ func TestAuditOutlivesTheCluster(t *testing.T) {
 		}
 		return nil
 	}
-	nodetest.Wait(t, 20*time.Second, func() error { return holds("before") })
-	nodetest.Wait(t, 20*time.Second, func() error { // a viewer reads all and checks it
+	nodetest.Wait(t, nodetest.Convergence, func() error { return holds("before") })
+	nodetest.Wait(t, nodetest.Convergence, func() error { // a viewer reads all and checks it
 		r, err := verifyStream(t, c.Client(1, c.Viewer))
 		if err == nil && (len(r.Faults) > 0 || r.Checkpoints == 0 || r.Records < 2*len(want) || r.Unchained > 0) {
 			err = fmt.Errorf("%+v", r)

@@ -147,7 +147,7 @@ func TestEveryActionIsInTheAudit(t *testing.T) {
 		t.Fatalf("a viewer: %v", err)
 	}
 	viewer := c.Client(2, c.Viewer)
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		page, err := viewer.Audit(t.Context(), admin.AuditRequest{Limit: 1})
 		if err != nil {
 			return err

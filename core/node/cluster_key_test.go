@@ -107,7 +107,7 @@ func TestClusterKeyOutlivesItsFounder(t *testing.T) {
 		t.Errorf("the key %s is recorded, and only %q have its private half", public, on)
 	}
 	keyEverywhere(t, c)
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		for _, cfg := range c.Configs {
 			if files, err := filepath.Glob(filepath.Join(cfg.Data, keys.ClusterKeyFile) + ".*"); err != nil || len(files) > 0 {
 				return fmt.Errorf("drafts were left: %q (%w)", files, err)
@@ -237,7 +237,7 @@ func TestDraftOfTheKeyIsRemovedLater(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = n3.Close() })
 	key := keyEverywhere(t, c)
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		if !strings.Contains(log.String(), "the drafts of the cluster's key") {
 			return errors.New("n3 does not say that a draft stays")
 		}
@@ -246,7 +246,7 @@ func TestDraftOfTheKeyIsRemovedLater(t *testing.T) {
 	if err := os.Remove(filepath.Join(draft, "full")); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		files, err := os.ReadDir(c.Configs[2].Data)
 		for _, file := range files {
 			if strings.HasPrefix(file.Name(), keys.ClusterKeyFile+".") {

@@ -159,7 +159,7 @@ func TestEmptiedFollowerIsMentioned(t *testing.T) {
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		nodetest.Wait(t, 10*time.Second, func() error {
+		nodetest.Wait(t, nodetest.Convergence, func() error {
 			_, err := os.Stat(file)
 			return err
 		})
@@ -213,7 +213,7 @@ func TestCertificateThatIsServed(t *testing.T) {
 		}
 		return st.Nodes[0].Info.CertUntil
 	}
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		if until() == 0 {
 			return errors.New("the certificate is not known yet")
 		}

@@ -258,7 +258,7 @@ func TestFileOfANodeIsReadInPages(t *testing.T) {
 	}
 	n := nodetest.Start(t, nodetest.Config{Nodes: 1, Seed: all}).Nodes[0]
 	for range 5 { // more often than a file is read at a time
-		nodetest.Wait(t, 10*time.Second, func() error { // the other side hears of a stop a moment later
+		nodetest.Wait(t, nodetest.Convergence, func() error { // the other side hears of a stop a moment later
 			for _, err := range n.PeerRows(t.Context(), "n1", core.TableUsers) {
 				return err
 			}
@@ -269,7 +269,7 @@ func TestFileOfANodeIsReadInPages(t *testing.T) {
 	for _, u := range all.Users {
 		want = append(want, core.UserRow(u).Key)
 	}
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		got = nil
 		for r, err := range n.PeerRows(t.Context(), "n1", core.TableUsers) {
 			if err != nil {

@@ -108,7 +108,7 @@ func TestJoiningOfASQLiteNode(t *testing.T) {
 	if err := c.Open(0); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Wait(t, 10*time.Second, connect)
+	nodetest.Wait(t, nodetest.Convergence, connect)
 	cl := c.Client(1, c.Admin)
 	nodetest.Wait(t, 30*time.Second, func() error {
 		st, err := cl.Status(t.Context())

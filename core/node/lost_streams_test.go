@@ -47,7 +47,7 @@ func TestLostStreamsAreCritical(t *testing.T) {
 			if c.Configs[0].Store == core.BackendKV {
 				lost(t, cl, "UNIBUS_users", "every bucket")
 			}
-			nodetest.Wait(t, 10*time.Second, func() error { // the view is published before its events
+			nodetest.Wait(t, nodetest.Convergence, func() error { // the view is published before its events
 				events, err := cl.EventsOf(t.Context(), c.Configs[0].Name, admin.EventsRequest{})
 				if err == nil && !slices.ContainsFunc(events.Events, func(e cluster.Event) bool { return e.Level == cluster.Critical && e.About == "UNIBUS_control" }) {
 					err = fmt.Errorf("no event tells of it: %+v", events.Events)

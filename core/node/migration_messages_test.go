@@ -64,7 +64,7 @@ func TestMovesLoseNoMessage(t *testing.T) {
 // awaitSoak waits until a node says which one keeps the file for a rollback, or that none does.
 func awaitSoak(t *testing.T, cl *admin.Client, node string) {
 	t.Helper()
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		st, err := cl.Status(t.Context())
 		if keeps := st.Soak; err == nil && (keeps == nil) != (node == "") || keeps != nil && keeps.Node != node {
 			err = fmt.Errorf("in soak: %+v", keeps)

@@ -143,7 +143,7 @@ func refused(t *testing.T, cl *admin.Client, name string, kind core.Kind, text s
 
 func awaitSilent(t *testing.T, cl *admin.Client, name string) {
 	t.Helper()
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		st, err := cl.Status(t.Context())
 		if err == nil && !st.IsSilent(name) {
 			err = fmt.Errorf("%s answers", name)
@@ -184,7 +184,7 @@ func TestListedNodeIsRemoved(t *testing.T) {
 	if out.Meta.Size != 2 || out.Meta.Needed != 2 {
 		t.Errorf("after the removal: %+v", out.Meta)
 	}
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		st, err := cl.Status(t.Context())
 		if err == nil && (st.Expected != 2 || len(st.Nodes) != 2 || len(st.Removed) != 1) {
 			err = fmt.Errorf("%d nodes expected, %d there, removed: %v", st.Expected, len(st.Nodes), st.Removed)

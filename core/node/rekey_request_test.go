@@ -111,7 +111,7 @@ func (p person) listen(t testing.TB, room core.RoomID) <-chan *nats.Msg {
 
 func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	nodetest.Wait(t, 20*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		if !ok() {
 			return errors.New("still waiting for " + what)
 		}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"unibus/core"
 	"unibus/core/admin"
@@ -29,14 +28,14 @@ func TestLostFileOfARollback(t *testing.T) {
 	}
 	cl = c.Client(0, c.Admin)
 	wantStranded(t, cl, file)
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		_, err := cl.MigrateAbort(t.Context(), "n1")
 		return err
 	})
 	waitForState(t, cl, migrate.StateSoak)
 	c.WaitServing(core.BackendKV, 0, 1, 2)
 	added := nodetest.Identity(t).Public()
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		_, err := cl.UserAdd(t.Context(), core.User{ID: core.UserID(added), Role: core.RoleMember})
 		return err
 	})
@@ -61,7 +60,7 @@ func rollBackDamaged(t *testing.T, cl *admin.Client) (file string, whole []byte)
 	if _, err := cl.MigrateRollback(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	nodetest.Wait(t, 10*time.Second, func() error {
+	nodetest.Wait(t, nodetest.Convergence, func() error {
 		st, err := cl.Migration(t.Context())
 		if file = st.Export.Path; err == nil && file == "" {
 			err = fmt.Errorf("%s: no file yet", st.State)
@@ -85,7 +84,7 @@ func wantStranded(t *testing.T, cl *admin.Client, file string) {
 	if st.Error == nil || !strings.Contains(st.Error.Next, "unibusd restore --from BACKUP --db "+file) || !strings.Contains(st.Error.Next, "migration abort") {
 		t.Fatalf("%v", st.Error)
 	}
-	nodetest.Wait(t, 10*time.Second, func() error { return findingOf(t.Context(), cl, file) })
+	nodetest.Wait(t, nodetest.Convergence, func() error { return findingOf(t.Context(), cl, file) })
 }
 
 // findingOf is nil once `status` says that nothing is served, and names the file.

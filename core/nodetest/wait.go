@@ -9,6 +9,11 @@ import (
 // pollEvery is the interval at which a condition is checked.
 const pollEvery = 20 * time.Millisecond
 
+// Convergence is how long a test waits for an effect on other nodes before it calls the cluster
+// stuck. It has room for two elections, which nats-server begins after up to 9 s each, on a busy
+// machine. A test of a promised time has a limit of its own.
+const Convergence = time.Minute
+
 // Wait checks a condition until it holds, and fails the test with its last error
 // after limit.
 func Wait(t testing.TB, limit time.Duration, condition func() error) {
