@@ -205,7 +205,7 @@ func divergentStores(v View) []Finding {
 
 // journals compares every node's journal with the record. While authority moves they may differ for a moment.
 func journals(v View) []Finding {
-	if slices.Contains([]string{"preflight", "fence", "cutover", "rollback"}, v.Moving) || v.noRecord() {
+	if v.isSwitching() || v.Moving == "preflight" || v.noRecord() {
 		return nil
 	}
 	var wrong []string

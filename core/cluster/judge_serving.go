@@ -10,7 +10,7 @@ import (
 
 // nobodyServes is for nodes that serve no control plane and should.
 func nobodyServes(v View) []Finding {
-	if v.Moving == "cutover" || v.Moving == "rollback" || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
+	if v.isSwitching() || v.Meta.Online < v.Meta.Needed || (v.onSQLite() != "" && slices.Contains(v.silent(), v.onSQLite())) {
 		return nil // said already, or the nodes are swapping at this moment
 	}
 	var none []Node
@@ -38,6 +38,12 @@ func nobodyServes(v View) []Finding {
 		}}
 	}
 	return nil
+}
+
+// isSwitching is true while a migration may be exchanging the store in force. A node stops serving the old store
+// before its state says cutover, so that the last seen state may be the fence, which lasts seconds.
+func (v View) isSwitching() bool {
+	return slices.Contains([]string{"fence", "cutover", "rollback"}, v.Moving)
 }
 
 func because(reason string) string {
