@@ -71,8 +71,6 @@ type Client struct {
 	memberOf      map[core.RoomID]bool        // the rooms of this user, as they were read last
 	founders      map[core.RoomID]core.UserID // of rooms that were founded anew, as the program has named them
 	ownKEM        seal.KEMKey                 // as it is published
-
-	falseInvitations map[core.RoomID]string // invitations that contradict themselves, and that were reported
 }
 
 // state is the life cycle of a client.
@@ -94,8 +92,7 @@ func New(cfg Config) *Client {
 	c := &Client{
 		cfg: cfg, log: cfg.Log, timing: defaultTiming(), events: eventFeed{readers: map[*queue[Event]]struct{}{}}, session: newSessionTracker(),
 		requestSlots: make(chan struct{}, maxRequests), sessionRenewed: make(chan struct{}, 1), rooms: map[core.RoomID]*Room{}, memberOf: map[core.RoomID]bool{},
-		founders:    map[core.RoomID]core.UserID{},
-		invitations: newInvitationWatch(), falseInvitations: map[core.RoomID]string{},
+		founders: map[core.RoomID]core.UserID{}, invitations: newInvitationWatch(),
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	return c

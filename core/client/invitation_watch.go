@@ -31,7 +31,8 @@ func (InvitationChanged) event() {}
 
 // invitationWatch is what this process knows of this user's invitations.
 type invitationWatch struct {
-	reading sync.Mutex // held while the list is read and compared
+	reading       sync.Mutex            // held while the list is read and compared
+	contradictory map[core.RoomID]error // of the list that was read last: contradict themselves, and were reported
 
 	mu      sync.Mutex
 	pending map[core.RoomID]Invitation // as they were read last
@@ -259,14 +260,15 @@ func (c *Client) readInvitations(ctx context.Context, emit bool) ([]Invitation, 
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Invitation, 0, len(listed))
+	all, contradictory := make([]Invitation, 0, len(listed)), map[core.RoomID]error{}
 	for _, i := range listed {
 		if checked, err := c.checkInvitation(i); err != nil {
-			c.reportInvitation(i.Room, err)
+			contradictory[i.Room] = err
 		} else {
 			all = append(all, checked)
 		}
 	}
+	c.reportInvitations(contradictory)
 	came, gone := c.invitations.note(all)
 	if !emit {
 		return all, nil
@@ -290,14 +292,15 @@ func (c *Client) hasJoined(ctx context.Context, room core.RoomID) (joined, known
 	return containsRoom(rooms, room), err == nil
 }
 
-// reportInvitation reports an invitation that contradicts itself, once.
-func (c *Client) reportInvitation(room core.RoomID, err error) {
-	c.mu.Lock()
-	known := c.falseInvitations[room] == err.Error()
-	c.falseInvitations[room] = err.Error()
-	c.mu.Unlock()
-	if !known {
-		c.reportSuspicion(room, err)
+// reportInvitations reports invitations that contradict themselves, each once while it is listed.
+// It is called while the list is read.
+func (c *Client) reportInvitations(contradictory map[core.RoomID]error) {
+	before := c.invitations.contradictory
+	c.invitations.contradictory = contradictory
+	for room, err := range contradictory {
+		if was := before[room]; was == nil || was.Error() != err.Error() {
+			c.reportSuspicion(room, err)
+		}
 	}
 }
 

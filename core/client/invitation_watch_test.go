@@ -239,3 +239,27 @@ func TestForgedInvitationEvent(t *testing.T) {
 		t.Errorf("%+q", got)
 	}
 }
+
+// TestContradictoryInvitationsAreReportedOnce: each once while it is listed. A node that lists other rooms each time
+// does not fill the memory of a client.
+func TestContradictoryInvitationsAreReportedOnce(t *testing.T) {
+	t.Parallel()
+	c := newTestUser(t, startNode(t), core.RoleMember).open()
+	events := eventsOf(t, c)
+	wrong := errors.New("it contradicts itself")
+	for _, rooms := range [][]core.RoomID{{"a"}, {"a"}, {"b"}, {"c"}, {"a"}} {
+		listed := map[core.RoomID]error{}
+		for _, room := range rooms {
+			listed[room] = wrong
+		}
+		c.reportInvitations(listed)
+		if n := len(c.invitations.contradictory); n != len(rooms) {
+			t.Errorf("%d invitations are remembered, and %d are listed", n, len(rooms))
+		}
+	}
+	for _, room := range []core.RoomID{"a", "b", "c", "a"} {
+		if e := awaitEvent(t, events, func(Suspicion) bool { return true }); e.Room != room {
+			t.Errorf("%s is reported, want %s", e.Room, room)
+		}
+	}
+}
