@@ -68,8 +68,8 @@ func change(t *testing.T, dir, at string, edit func(block []byte, at int) []byte
 	t.Fatalf("no block has %s", at)
 }
 
-// TestDamageIsFoundBesideARunningServer: what the server wrote has no fault, and each kind of
-// damage is one.
+// TestDamageIsFoundBesideARunningServer: blocks that the server wrote have no fault, and each kind
+// of damage is one.
 func TestDamageIsFoundBesideARunningServer(t *testing.T) {
 	t.Parallel()
 	dir := written(t)

@@ -48,8 +48,8 @@ func (r *Room) number() (n seal.RoomNumber) {
 	return n
 }
 
-// noteWitness notes that a member has signed something at a time. Whoever is no member by the
-// statements, or was not heard since this device began, proves nothing.
+// noteWitness notes that a member has signed something at a time. A user who is no member by
+// the statements, or was not heard since this device began, proves nothing.
 func (l *roomLoop) noteWitness(user core.UserID, at core.Millis) {
 	if l.saved.Unproven == 0 || at < l.saved.Unproven-core.Millis(witnessSlack.Milliseconds()) {
 		return

@@ -27,7 +27,7 @@ func (v *roomView) rekeyDue(now time.Time, me core.UserID) (seal.Reason, bool) {
 	if v.signed && record.Members == nil { // a key of before the founding: others than the members may have it
 		return seal.ReasonOther, true
 	}
-	// What the statements say counts whatever a node says of the room: departed is of this key.
+	// The statements count, whatever a node says of the room: departed is of this key.
 	if v.departed || v.info.MustRekey > 0 && v.info.Room.Epoch == record.Epoch || record.Epoch <= v.removedEpoch {
 		return v.removalReason(), true
 	}

@@ -17,8 +17,8 @@ const (
 	endedInvitationsFile = "ended_invitations.json" // the same, with invitations that end with their inviter's right
 )
 
-// membershipVectors are frozen, as the others are. What nothing random is in must come
-// out the same; testdata/membership_reader.py reads all of them, too.
+// membershipVectors are frozen, as the others are. Values without randomness must
+// come out the same; testdata/membership_reader.py reads all of them, too.
 type membershipVectors struct {
 	Room       core.RoomID          `json:"room"`
 	People     []signerVector       `json:"people"`

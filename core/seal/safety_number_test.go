@@ -77,8 +77,8 @@ func TestSecondReaderOfSafetyNumbers(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// TestSafetyNumbersDiffer: whoever sees a false identity has another number than the
-// other one, in the half of that identity alone.
+// TestSafetyNumbersDiffer: a person who sees a false identity has another number than the
+// other person, in the half of that identity alone.
 func TestSafetyNumbersDiffer(t *testing.T) {
 	t.Parallel()
 	ann, bob, false1 := userID(t, 1), userID(t, 2), userID(t, 3)
