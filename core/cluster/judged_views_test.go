@@ -95,6 +95,16 @@ func withRestore(v View) View {
 	return v
 }
 
+// switching is a cluster whose nodes serve no store for a moment, because the control plane moves to KV.
+func switching(state string) View {
+	v := onSQLite(healthy(3, 3), true)
+	v.Moving, v.Serving = state, Serving{Backend: core.BackendNone, Reason: "the control plane is moving to kv", Next: "ask again in a few seconds"}
+	for i := range v.Nodes {
+		v.Nodes[i].Info.Serving = v.Serving
+	}
+	return v
+}
+
 // backupViews are of scheduled backups, and of one that is restored.
 func backupViews() []judged {
 	return []judged{

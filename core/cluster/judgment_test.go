@@ -473,12 +473,7 @@ func clusterViews() []judged {
 			v.Nodes[1].Info.Journal = &core.Authority{Backend: core.BackendSQLite, Node: "n1", Generation: 1}
 		})},
 		{"journal differs while authority moves", with(healthy(3, 3), func(v *View) { v.Nodes[1].Info.Journal, v.Moving = nil, "cutover" })},
-		{"cutover, seen last at its fence", with(onSQLite(healthy(3, 3), true), func(v *View) {
-			v.Moving, v.Serving = "fence", Serving{Backend: core.BackendNone, Reason: "the control plane is moving to kv", Next: "ask again in a few seconds"}
-			for i := range v.Nodes {
-				v.Nodes[i].Info.Serving = v.Serving
-			}
-		})},
+		{"cutover, seen last at its fence", switching("fence")},
 		{"several at once", with(lose(healthy(3, 3), "n3"), func(v *View) { v.Nodes[1].Disk, v.Nodes[0].Info.SyncWrites = v.Nodes[1].DiskMax, false })},
 		{"two nodes", healthy(2, 2)},
 		{"a certificate of a day, six hours left", withCertificates(Certificate{Use: UseClients, File: "/etc/unibus/bus.crt", From: ago(18 * time.Hour), Until: in(6 * time.Hour)})},
