@@ -16,6 +16,9 @@ BASE       ?= main
 # Tests of one package that run side by side. Tests whose bound is in seconds are not parallel.
 PARALLEL   ?= 6
 
+# Stories start a cluster each: more at once than two cores can serve let its nodes miss each other's heartbeats.
+PARALLEL_STORIES ?= 4
+
 # The slowest tests, each as "package:Name" in .ci/stories: a cluster is moved, rolled back, moved again. .ci/run runs them too.
 STORIES        := $(shell cut -d: -f2 .ci/stories | paste -sd'|' -)
 STORY_PACKAGES := $(shell cut -d: -f1 .ci/stories | sort -u | sed 's|^|./|')
@@ -40,7 +43,7 @@ test:
 	$(GO) test -parallel $(PARALLEL) -timeout 480s -vet=off -ldflags '-s -w' -skip '^($(STORIES))$$' ./...
 
 stories:
-	$(GO) test -parallel $(PARALLEL) -timeout 480s -vet=off -ldflags '-s -w' -run '^($(STORIES))$$' $(STORY_PACKAGES)
+	$(GO) test -parallel $(PARALLEL_STORIES) -timeout 480s -vet=off -ldflags '-s -w' -run '^($(STORIES))$$' $(STORY_PACKAGES)
 
 # All tests of "test" and "stories" under the race detector, one package after the other. It needs a C compiler.
 race:
