@@ -41,6 +41,7 @@ func joinALongChain(b *testing.B, statements uint64) {
 	if h, _ := room.members.head(); h.Seq != statements-1 {
 		b.Fatalf("the chain has %d statements", h.Seq+1)
 	}
+	ok(b, room.ConfirmNumber(ctx(b), must[seal.RoomNumber](b)(room.SafetyNumber(ctx(b))))) // a new device of ann's: a person has compared
 	var invite, join time.Duration
 	var read uint64
 	for i := 0; b.Loop(); i++ {
