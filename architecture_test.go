@@ -77,7 +77,7 @@ func narrow() map[string][]string {
 		"core/keysource":       {"unibus/core", "unibus/core/keys", nkeysModule, ageLib, sshLib},
 		"core/binding":         {"unibus/core", "unibus/core/auth", natsClient},
 		"core/request":         {"unibus/core", "unibus/core/auth", "unibus/core/binding", natsClient},
-		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/request", "unibus/core/seal", natsClient},
+		"core/client":          {"unibus/core", "unibus/core/auth", "unibus/core/binding", "unibus/core/control", "unibus/core/keys", "unibus/core/request", "unibus/core/seal", natsClient, "golang.org/x/text/unicode/norm"},
 	}
 }
 

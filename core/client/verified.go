@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"unibus/core"
 	"unibus/core/seal"
 )
@@ -130,49 +132,29 @@ func foldName(name string) string {
 			return -1
 		}
 		return r
-	}, name)
+	}, norm.NFKD.String(name)) // letters apart from their marks; wide and mathematical ones as plain ones
 	return strings.Map(looksLike(), strings.ToLower(strings.Join(strings.Fields(shown), " ")))
 }
 
 // looksLike returns the Latin letter, or the plain sign, that a small letter or sign looks like.
 var looksLike = sync.OnceValue(func() func(rune) rune {
-	same := map[rune]rune{'0': 'o', '1': 'i', '|': 'i', 'l': 'i', '\u2019': '\'', '\u02bc': '\'', '`': '\''} // a capital i looks like a small l
-	for line := range strings.Lines(accentedLetters) {
-		letters := []rune(strings.TrimSpace(line))
-		for i := 1; i < len(letters); i++ {
-			same[letters[i]] = letters[0]
-		}
-	}
-	const others, letters = "авеԁгһіјкӏмноөрсԛѕтуѵԝхүαβγεικνορτυχωϲϳɑɡⅰⅴⅹⅼⅽⅾⅿ", "abedrhijklmhoopcqstyvwxyabyeiknoptuxwcjagivxlcdm" // Cyrillic, Greek, variants, Roman numbers
-	latin := []rune(letters)
-	for i, r := range []rune(others) {
+	same := map[rune]rune{'0': 'o', '1': 'i', '|': 'i', 'l': 'i', '\u2019': '\'', '\u02bc': '\'', '`': '\''}         // a capital i looks like a small l
+	const others, letters = "авеԁгһіјкӏмноөрсԛѕтуѵԝхүαβγεικνορςτυχωϳɑɡ", "abedrhijkimhoopcqstyvwxyabyeiknopctuxwjag" // Cyrillic, Greek, variants
+	const stroked, plain = "ƀƈđɇƒǥħıɉƙłƚƞøƥɍŧƭƴɏƶȥ", "bcdefghijkiinoprttyyzz"                                        // a stroke is no mark to Unicode
+	latin := []rune(letters + plain)
+	for i, r := range []rune(others + stroked) {
 		same[r] = latin[i]
 	}
 	return func(r rune) rune {
-		r = plainLetter(r)
 		if unicode.Is(unicode.Pd, r) {
 			return '-'
 		}
-		for next, is := same[r]; is; next, is = same[r] { // an accented letter of another script takes two steps, or three
-			r = next
+		if plain, is := same[r]; is {
+			return plain
 		}
 		return r
 	}
 })
-
-// plainLetter is the letter or digit of a wide or a mathematical one, which has no case here.
-func plainLetter(r rune) rune {
-	const wide, wideEnds, mathematical, mathematicalEnds, digits, digitsEnd = 0xFF01, 0xFF5E, 0x1D400, 0x1D6A3, 0x1D7CE, 0x1D7FF
-	switch {
-	case r >= wide && r <= wideEnds:
-		return unicode.ToLower(r - wide + '!')
-	case r >= mathematical && r <= mathematicalEnds:
-		return 'a' + (r-mathematical)%26
-	case r >= digits && r <= digitsEnd:
-		return '0' + (r-digits)%10
-	}
-	return r
-}
 
 // Verify remembers that this user has compared the safety number with a person: number
 // is what the other side shows. From then on a user of that person's name with another

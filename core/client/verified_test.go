@@ -301,6 +301,8 @@ func TestNamesThatLookEqual(t *testing.T) {
 		{"O'Brien", "O\u2019Brien"},
 		{"Alice", "\u0391\u217cice"},
 		{"\u0401va", "Eva"},
+		{"\u0141ukasz", "Lukasz"},
+		{"\ufb01nn", "finn"}, // one character for two letters
 		{"\u03aczra", "azra"},
 	} {
 		if a, b := foldName(pair[0]), foldName(pair[1]); a != b {
